@@ -1,0 +1,76 @@
+// What the Google Benchmark programs share: every shape, forward and backward, every candidate.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "candidates.hpp"
+#include "machine.hpp"
+#include "operands.hpp"
+#include "shapes.hpp"
+
+namespace bench {
+
+/// Only the arrays of the shape that is being measured exist: together they would not fit.
+inline const Operands& operands_of(Norm norm, Pass pass, const Shape& shape) {
+  static std::unique_ptr<Operands> operands;
+  static std::string current;
+  const std::string wanted = path(norm, pass) + "/" + path(shape);
+  if (wanted != current) {
+    operands.reset();
+    operands = std::make_unique<Operands>(norm, pass, shape);
+    current = wanted;
+  }
+  return *operands;
+}
+
+inline void register_one(Norm norm, Pass pass, const Shape& shape, const Candidate& who, bool computes_all) {
+  const std::string name = path(norm, pass) + "/" + path(shape) + "/" + who.name;
+  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+    const Operands& operands = operands_of(norm, pass, shape);
+    const Bound call = who.bind(operands.view());
+    if (computes_all) {
+      const std::string error = operands.check(call.once);
+      if (!error.empty()) {
+        state.SkipWithError(error.c_str());
+        return;
+      }
+    }
+    call.timed(state);
+    state.SetBytesProcessed(state.iterations() * operands.bytes_moved());
+    state.SetLabel(label(shape));
+  });
+}
+
+/// What a program measures for one operation. `partial` are candidates that compute less than the check asks
+/// for.
+struct Contest {
+  Norm norm;
+  Pass pass;
+  std::vector<Candidate> all, partial;
+};
+
+inline int run_program(int argc, char** argv, const std::vector<Contest>& contests) {
+  for (const Contest& contest : contests) {
+    for (const Shape& shape : all_shapes()) {
+      register_one(contest.norm, contest.pass, shape, memcpy_of(contest.pass), false);
+      for (const Candidate& who : contest.all) register_one(contest.norm, contest.pass, shape, who, true);
+      for (const Candidate& who : contest.partial)
+        register_one(contest.norm, contest.pass, shape, who, false);
+    }
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  pin_to_one_cpu();
+  benchmark::AddCustomContext("cpu", cpu_model());
+  benchmark::AddCustomContext("compiler", compiler());
+  benchmark::AddCustomContext("instruction_set", instruction_set());
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}
+
+}  // namespace bench

@@ -1,0 +1,209 @@
+// What LayerNorm and RMSNorm share as functors over Eigen objects: their parameters, the checks of shapes,
+// the last arguments of a call, and Eigen's customOp.
+#pragma once
+
+#include <cstddef>
+
+#include "device.hpp"
+#include "moments.hpp"
+#include "operand.hpp"
+
+namespace simdnorm {
+
+/// gamma or beta: a view of a vector, or nothing.
+template <class P> struct LearnedVector {
+  const P* data = nullptr;
+  Index size = -1;  // -1: absent, fits any size
+
+  LearnedVector(std::nullptr_t) {}
+  template <class V> LearnedVector(const V& vector) {
+    static_assert(
+        has_memory<V>(),
+        "simdnorm: gamma and beta are Eigen tensors, matrices or maps that lie in memory, or nullptr");
+    static_assert(std::is_same_v<typename V::Scalar, P>,
+                  "simdnorm: gamma and beta must hold the type that LayerNorm<P> or RMSNorm<P> names");
+    const Operand<const P> view = operand<const P>(vector);
+    if (!view.layout.is_packed())
+      (Message() << "gamma and beta must lie contiguous, but one of shape " << view.layout << " has gaps")
+          .fail();
+    data = view.data;
+    size = view.layout.elements();
+  }
+};
+
+// --- the last arguments of a call: in any order, each at most once ------------------------------------------------------
+
+template <class Wanted> Wanted* find_last() { return nullptr; }
+template <class Wanted, class First, class... Rest> Wanted* find_last(First& first, Rest&... rest) {
+  if constexpr (std::is_same_v<std::remove_const_t<First>, std::remove_const_t<Wanted>>) {
+    return &first;
+  } else {
+    return find_last<Wanted>(rest...);
+  }
+}
+
+/// The device among the last arguments.
+inline const Eigen::DefaultDevice& find_device() {
+  static const Eigen::DefaultDevice device{};
+  return device;
+}
+template <class First, class... Rest> const auto& find_device(const First& first, const Rest&... rest) {
+  if constexpr (is_device<First>) {
+    return first;
+  } else {
+    return find_device(rest...);
+  }
+}
+
+template <class P, class Last>
+inline constexpr bool is_backward_option =
+    std::is_same_v<Last, Accumulate> || std::is_same_v<Last, Workspace<P>> || is_device<Last>;
+
+template <class P, class Last>
+inline constexpr bool is_forward_option = std::is_same_v<Last, Moments<P>> || is_device<Last>;
+
+template <class P, class... Last> GradientOptions gradient_options(RowShape shape, Last&... last) {
+  GradientOptions options;
+  options.accumulate = find_last<const Accumulate>(last...) != nullptr;
+  if (auto* workspace = find_last<Workspace<P>>(last...)) options.workspace = workspace->reserve(shape);
+  return options;
+}
+
+// --- the functor ---------------------------------------------------------------------------------------------------------
+
+/// The part of a functor that does not depend on which norm it is.
+template <class P> class NormFunctor {
+  static_assert(std::is_same_v<P, float> || std::is_same_v<P, double>,
+                "simdnorm: LayerNorm<P> and RMSNorm<P> need P = float or double");
+
+ protected:
+  NormFunctor(const char* name, LearnedVector<P> gamma, LearnedVector<P> beta, Index hidden, P epsilon,
+              Axes axes)
+      : name_(name), gamma_(gamma), beta_(beta), hidden_(hidden), epsilon_(epsilon), axes_(axes) {
+    if (!(epsilon >= P(0)))
+      (Message() << name << ": epsilon must be at least 0 but is " << static_cast<double>(epsilon)).fail();
+    if (gamma.size >= 0 && beta.size >= 0 && gamma.size != beta.size)
+      (Message() << name << ": gamma has shape (" << gamma.size << ") but beta has shape (" << beta.size
+                 << ")")
+          .fail();
+    if (hidden_ < 0) hidden_ = gamma.size >= 0 ? gamma.size : beta.size;
+  }
+
+  /// A call's operands as rows; all have x's shape and storage order.
+  template <class X> struct Call {
+    const NormFunctor& norm;
+    Operation operation;
+    Operand<const P> x;
+    RowShape shape;
+
+    Call(const NormFunctor& functor, const char* method, const X& x_object)
+        : norm(functor),
+          operation{functor.name_, method},
+          x(read("x", x_object)),
+          shape(rows_over(functor.axes_, x.layout, operation)) {
+      if (norm.hidden_ >= 0 && norm.hidden_ != shape.hidden)
+        (operation.message() << "gamma and beta have shape (" << norm.hidden_ << ") but x of shape "
+                             << x.layout << " is normalized over " << shape.hidden << " elements")
+            .fail();
+    }
+
+    Strided<const P> rows_of_x() const { return rows_of("x", x); }
+    template <class Z> Strided<const P> rows_read(const char* name, const Z& object) const {
+      expect_like_x<Z>();
+      return rows_of(name, read(name, object));
+    }
+    template <class Z> Strided<P> rows_written(const char* name, Z& object) const {
+      static_assert(has_memory<Z>(),
+                    "simdnorm: y and dx must be Eigen tensors, matrices or maps that lie in memory");
+      static_assert(std::is_same_v<decltype(object.data()), P*>,
+                    "simdnorm: y and dx must be writable and hold the type P of the functor");
+      expect_like_x<Z>();
+      return rows_of(name, operand<P>(object));
+    }
+    /// dgamma or dbeta.
+    template <class Z> P* written_vector(const char* name, Z& object) const {
+      if constexpr (std::is_same_v<std::remove_const_t<Z>, std::nullptr_t>) {
+        return nullptr;
+      } else {
+        static_assert(has_memory<Z>(),
+                      "simdnorm: dgamma and dbeta are Eigen tensors, matrices or maps in memory, or nullptr");
+        static_assert(std::is_same_v<decltype(object.data()), P*>,
+                      "simdnorm: dgamma and dbeta must be writable and hold P");
+        const Operand<P> view = operand<P>(object);
+        if (view.layout.elements() != shape.hidden || !view.layout.is_packed())
+          (operation.message() << name << " has shape " << view.layout
+                               << (view.layout.is_packed() ? "" : " with gaps") << " but x of shape "
+                               << x.layout << " is normalized over " << shape.hidden << " elements")
+              .fail();
+        return view.data;
+      }
+    }
+    void expect_moments(const Moments<P>& moments) const {
+      if (moments.rows() != shape.rows)
+        (operation.message() << "moments hold " << moments.rows() << " rows but x of shape " << x.layout
+                             << " has " << shape.rows)
+            .fail();
+    }
+
+   private:
+    template <class Z> Operand<const P> read(const char* name, const Z& object) const {
+      static_assert(has_memory<Z>(),
+                    "simdnorm: operands must be Eigen tensors, matrices or maps that lie in memory: evaluate "
+                    "an expression first, "
+                    "or use customOp");
+      static_assert(std::is_same_v<typename Z::Scalar, P>,
+                    "simdnorm: x, y, dy and dx must hold the type P of the functor");
+      const Operand<const P> view = operand<const P>(object);
+      if (view.data == nullptr && view.layout.elements() != 0)
+        (operation.message() << name << " of shape " << view.layout
+                             << " is an expression that lies nowhere in memory: evaluate it first")
+            .fail();
+      return view;
+    }
+    template <class Z> static void expect_like_x() {
+      static_assert(rank_of<Z>() == rank_of<X>(), "simdnorm: all operands of a call must have the rank of x");
+      static_assert(rank_of<Z>() == 1 || is_row_major<Z>() == is_row_major<X>(),
+                    "simdnorm: all operands of a call must have the storage order of x");
+    }
+    template <class T> Strided<T> rows_of(const char* name, const Operand<T>& view) const {
+      if (view.layout.size != x.layout.size)
+        (operation.message() << name << " has shape " << view.layout << " but x has shape " << x.layout)
+            .fail();
+      const RowStrides strides = row_strides(norm.axes_, view.layout, shape, name, operation);
+      return {view.data, strides.outer, strides.column};
+    }
+  };
+
+  const char* name_;
+  LearnedVector<P> gamma_, beta_;
+  Index hidden_;  // -1 where nothing fixes it
+  P epsilon_;
+  Axes axes_;
+};
+
+/// Adds Eigen's customOp to a functor: Norm has forward(x, y, device).
+template <class Norm> struct TensorFunctor {
+  template <class In> auto dimensions(const In& x) const {
+    const Eigen::TensorEvaluator<const In, Eigen::DefaultDevice> evaluator(x, Eigen::DefaultDevice());
+    return
+        typename Eigen::TensorEvaluator<const In, Eigen::DefaultDevice>::Dimensions(evaluator.dimensions());
+  }
+  /// Normalizes x into y; an expression is evaluated into y and normalized there.
+  template <class In, class Out, class Device> void eval(const In& x, Out& y, const Device& device) const {
+    const Norm& norm = static_cast<const Norm&>(*this);
+    if constexpr (is_tensor<In>) {
+      if (x.data() != nullptr) {
+        norm.forward(x, y, device);
+        return;
+      }
+    }
+    y.device(device) = x;
+    norm.forward(y, y, device);
+  }
+  /// The normalized expression: expression.customOp(norm).
+  template <class Expression> auto operator()(const Expression& expression) const {
+    return expression.customOp(static_cast<const Norm&>(*this));
+  }
+};
+
+}  // namespace simdnorm

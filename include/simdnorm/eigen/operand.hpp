@@ -1,0 +1,191 @@
+// Eigen's tensors and matrices as rows: which dimensions are normalized, and where the elements lie.
+#pragma once
+
+#include <array>
+
+#include <unsupported/Eigen/CXX11/Tensor>
+
+#include "../check.hpp"
+#include "../simd.hpp"
+
+namespace simdnorm {
+
+/// Which dimensions are normalized: `count` neighbouring ones. The default is the last.
+struct Axes {
+  int first = -1;  // negative: counted from the end, -1 is the last
+  int count = 1;
+};
+/// One dimension; negative counts from the last.
+constexpr Axes axis(int dimension) { return {dimension, 1}; }
+/// The last `count` dimensions at once: the normalized_shape of PyTorch.
+constexpr Axes last_axes(int count) { return {-count, count}; }
+
+inline constexpr int largest_rank = 6;
+
+/// The dimensions of an Eigen object, from the slowest to the fastest.
+struct Layout {
+  int rank = 0;
+  bool row_major = true;
+  std::array<Index, largest_rank> size{};  // slowest first
+  std::array<Index, largest_rank> step{};  // elements from one index to the next
+
+  SIMDNORM_NOINLINE Index elements() const {
+    Index product = 1;
+    for (std::size_t d = 0; d < static_cast<std::size_t>(rank); ++d) product *= size[d];
+    return product;
+  }
+  /// No gaps.
+  SIMDNORM_NOINLINE bool is_packed() const {
+    Index next = 1;
+    for (std::size_t d = static_cast<std::size_t>(rank); d-- > 0;) {
+      if (size[d] != 1 && step[d] != next) return false;
+      next *= size[d];
+    }
+    return true;
+  }
+};
+
+/// "(2, 3)", in the order in which the user counts dimensions.
+SIMDNORM_NOINLINE inline Message& operator<<(Message& words, const Layout& layout) {
+  words << "(";
+  for (int d = 0; d < layout.rank; ++d)
+    words << (d == 0 ? "" : ", ")
+          << layout.size[static_cast<std::size_t>(layout.row_major ? d : layout.rank - 1 - d)];
+  return words << ")";
+}
+
+/// An Eigen object as it lies in memory.
+template <class T> struct Operand {
+  T* data = nullptr;
+  Layout layout;
+};
+
+/// Which call it is, for messages: "LayerNorm.forward: ".
+struct Operation {
+  const char* norm;
+  const char* method;
+
+  SIMDNORM_NOINLINE Message message() const { return Message() << norm << "." << method << ": "; }
+};
+
+// --- which Eigen types -------------------------------------------------------------------------------------------------------
+
+template <class X, class = void>
+inline constexpr bool is_matrix = false;  // Matrix, Array, Map, Ref, Block, ...
+template <class X>
+inline constexpr bool is_matrix<X, std::enable_if_t<std::is_base_of_v<Eigen::DenseBase<X>, X>>> = true;
+
+template <class X, class = void>
+inline constexpr bool is_tensor = false;  // Tensor, TensorMap, TensorRef, TensorFixedSize: what has memory
+template <class X>
+inline constexpr bool
+    is_tensor<X, std::void_t<decltype(std::declval<const X&>().dimensions()),
+                             decltype(std::declval<const X&>().data()), decltype(X::NumDimensions)>> = true;
+
+template <class X> constexpr bool has_memory() {
+  if constexpr (is_matrix<X>) {
+    return (static_cast<unsigned>(X::Flags) & static_cast<unsigned>(Eigen::DirectAccessBit)) != 0;
+  } else {
+    return is_tensor<X>;
+  }
+}
+
+template <class X> constexpr bool is_row_major() {
+  if constexpr (is_matrix<X>) {
+    return bool(X::IsRowMajor);
+  } else {
+    return static_cast<int>(X::Layout) == static_cast<int>(Eigen::RowMajor);
+  }
+}
+template <class X> constexpr int rank_of() {
+  if constexpr (is_matrix<X>) {
+    return X::IsVectorAtCompileTime ? 1 : 2;
+  } else {
+    return static_cast<int>(X::NumDimensions);
+  }
+}
+
+/// x as an operand. X: a tensor or matrix that has memory; T: its element type, const where it is only read.
+template <class T, class X> Operand<T> operand(X& x) {
+  using Plain = std::remove_const_t<X>;
+  static_assert(rank_of<Plain>() >= 1 && rank_of<Plain>() <= largest_rank,
+                "simdnorm: tensors have rank 1 to 6: reshape, or normalize several axes at once");
+  Operand<T> result;
+  result.data = x.data();
+  Layout& layout = result.layout;
+  layout.rank = rank_of<Plain>();
+  layout.row_major = is_row_major<Plain>();
+  if constexpr (is_matrix<Plain>) {
+    if constexpr (Plain::IsVectorAtCompileTime) {
+      layout.size[0] = x.size();
+      layout.step[0] = x.innerStride();
+    } else {
+      layout.size = {x.outerSize(), x.innerSize()};
+      layout.step = {x.outerStride(), x.innerStride()};
+    }
+  } else {
+    Index step = 1;
+    simd::unroll<rank_of<Plain>()>([&](auto i) {  // from the fastest
+      constexpr int from_slowest = rank_of<Plain>() - 1 - i;
+      constexpr int as_counted = is_row_major<Plain>() ? from_slowest : int{i};
+      const Index size = x.dimensions()[as_counted];
+      layout.size[from_slowest] = size;
+      layout.step[from_slowest] = step;
+      step *= size;
+    });
+  }
+  return result;
+}
+
+// --- rows ----------------------------------------------------------------------------------------------------------------
+
+/// The normalized dimensions [begin, end) of a layout, slowest first.
+struct AxisRange {
+  Index begin, end;
+
+  AxisRange(Axes axes, const Layout& layout) {
+    const Index first = axes.first < 0 ? Index{axes.first} + layout.rank : Index{axes.first};
+    begin = layout.row_major ? first : layout.rank - first - axes.count;
+    end = begin + axes.count;
+  }
+};
+
+/// A layout as rows over some axes.
+SIMDNORM_NOINLINE inline RowShape rows_over(Axes axes, const Layout& x, const Operation& operation) {
+  const AxisRange range(axes, x);
+  if (axes.count < 1 || range.begin < 0 || range.end > x.rank)
+    (operation.message() << "axes [" << Index{axes.first} << ", " << Index{axes.first} + axes.count
+                         << ") do not exist in x of shape " << x)
+        .fail();
+  RowShape shape{1, 1, 1};
+  for (int d = 0; d < x.rank; ++d) {
+    const Index size = x.size[static_cast<std::size_t>(d)];
+    (d >= range.begin && d < range.end ? shape.hidden : shape.rows) *= size;
+    if (d >= range.end) shape.after *= size;
+  }
+  if (shape.rows == 0) shape.after = 1;
+  return shape;
+}
+
+/// Where the rows of an operand lie: the strides `outer` and `column` of Strided.
+struct RowStrides {
+  Index outer, column;
+};
+SIMDNORM_NOINLINE inline RowStrides row_strides(Axes axes, const Layout& layout, RowShape shape,
+                                                const char* name, const Operation& operation) {
+  if (layout.is_packed()) return {shape.hidden * shape.after, shape.after};
+  // What has gaps is a matrix (rank 2), or a vector (rank 1) with a stride.
+  const AxisRange range(axes, layout);
+  if (axes.count == 2)
+    (operation.message() << "both dimensions of " << name << " of shape " << layout
+                         << " are normalized, but it has gaps")
+        .fail();
+  if (layout.rank == 2 && range.end == 1 && layout.step[1] != 1 && layout.size[1] != 1)
+    (operation.message() << name << " of shape " << layout << " has inner stride " << layout.step[1]
+                         << ", but rows that lie side by side need 1")
+        .fail();
+  const Index column = layout.step[static_cast<std::size_t>(range.end - 1)];
+  return {range.begin > 0 ? layout.step[0] : column * shape.hidden, column};
+}
+
+}  // namespace simdnorm

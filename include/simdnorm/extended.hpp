@@ -1,0 +1,161 @@
+// Numbers of twice the precision, in which sums are kept: double for float, a double-double for double.
+// Source: T. J. Dekker, A floating-point technique for extending the available precision (1971).
+#pragma once
+
+#include <algorithm>
+
+#include "simd_convert.hpp"
+
+namespace simdnorm {
+
+template <class T> struct Extended;
+
+/// Sums of float are kept in double.
+template <> struct Extended<float> {
+  static constexpr int words = 1;  // doubles that one number takes in an array
+  double value = 0;
+
+  Extended() = default;
+  SIMDNORM_INLINE Extended(double x) : value(x) {}
+  friend SIMDNORM_INLINE Extended operator+(Extended a, Extended b) { return a.value + b.value; }
+  friend SIMDNORM_INLINE Extended operator-(Extended a, Extended b) { return a.value - b.value; }
+  friend SIMDNORM_INLINE Extended operator*(Extended a, Extended b) {
+    return simd::product(a.value, b.value);
+  }
+  friend SIMDNORM_INLINE Extended operator/(Extended a, double b) { return a.value / b; }
+  SIMDNORM_INLINE double approximate() const { return value; }
+
+  /// The number as the sum of two floats: high is nearest to it, low what remains, rounded.
+  SIMDNORM_INLINE float high() const { return static_cast<float>(value); }
+  SIMDNORM_INLINE float low() const { return static_cast<float>(value - static_cast<double>(high())); }
+};
+
+/// 1/sqrt(x), x > 0, correctly rounded but for one case in 10^8.
+SIMDNORM_INLINE float inverse_square_root(Extended<float> x) {
+  return static_cast<float>(1.0 / simd::square_root(x.value));
+}
+
+/// Sums of double are kept as hi + lo, |lo| <= ulp(hi)/2.
+template <> struct Extended<double> {
+  static constexpr int words = 2;
+  double hi = 0;
+  double lo = 0;
+
+  Extended() = default;
+  SIMDNORM_INLINE Extended(double x) : hi(x) {}
+  SIMDNORM_INLINE Extended(double high, double low) : hi(high), lo(low) {}
+
+  /// a + b without error (Knuth).
+  static SIMDNORM_INLINE Extended two_sum(double a, double b) {
+    const double sum = a + b;
+    const double b_part = sum - a;
+    return {sum, (a - (sum - b_part)) + (b - b_part)};
+  }
+  /// a * b without error, for |a|, |b| < 2^995 (Dekker): the halves of 26 bits multiply exactly.
+  static SIMDNORM_INLINE Extended two_product(double a, double b) {
+    const Extended x = split(a);
+    const Extended y = split(b);
+    const double p = simd::product(a, b);
+    const double error = simd::product(x.hi, y.hi) - p;
+    return {p, ((error + simd::product(x.hi, y.lo)) + simd::product(x.lo, y.hi)) + simd::product(x.lo, y.lo)};
+  }
+
+  friend SIMDNORM_INLINE Extended operator+(Extended a, Extended b) {
+    const Extended high = two_sum(a.hi, b.hi);
+    const Extended low = two_sum(a.lo, b.lo);
+    const Extended sum = quick_two_sum(high.hi, high.lo + low.hi);
+    return quick_two_sum(sum.hi, sum.lo + low.lo);
+  }
+  friend SIMDNORM_INLINE Extended operator-(Extended a, Extended b) { return a + Extended{-b.hi, -b.lo}; }
+  friend SIMDNORM_INLINE Extended operator*(Extended a, Extended b) {
+    const Extended p = two_product(a.hi, b.hi);
+    return quick_two_sum(p.hi, p.lo + (simd::product(a.hi, b.lo) + simd::product(a.lo, b.hi)));
+  }
+  friend SIMDNORM_INLINE Extended operator/(Extended a, double b) {
+    const double quotient = a.hi / b;
+    const Extended rest = a - two_product(quotient, b);
+    return quick_two_sum(quotient, rest.hi / b);
+  }
+  SIMDNORM_INLINE double approximate() const { return hi; }
+  SIMDNORM_INLINE double high() const { return hi; }
+  SIMDNORM_INLINE double low() const { return lo; }
+
+ private:
+  static SIMDNORM_INLINE Extended split(double a) {
+    const double t = simd::product(134217729.0, a);  // 2^27 + 1
+    const double high = t - (t - a);
+    return {high, a - high};
+  }
+  static SIMDNORM_INLINE Extended quick_two_sum(double a, double b) {  // |a| >= |b|
+    const double sum = a + b;
+    return {sum, b - (sum - a)};
+  }
+};
+
+/// 1/sqrt(x), x > 0: one Newton step r + r*(1 - x*r*r)/2 brings the double quotient to the nearest double but
+/// for one case in 10^8.
+SIMDNORM_INLINE double inverse_square_root(Extended<double> x) {
+  const double r = 1.0 / simd::square_root(x.hi);
+  const Extended<double> residual = Extended<double>{1.0} - (x * Extended<double>{r}) * Extended<double>{r};
+  return r + simd::product(simd::product(r, 0.5), residual.hi);
+}
+
+// --- arrays of extended numbers: `count` first words, then `count` second words; count is a multiple of 16 -----------------
+
+/// total = part.
+template <class Arch> SIMDNORM_INLINE void start_total(const float* part, Index count, double* total) {
+  using V = simd::Vector<double, Arch>;
+  for (Index i = 0; i < count; i += V::width)
+    simd::store(simd::All{}, total + i, simd::load_as_double<Arch>(part + i));
+}
+template <class Arch> SIMDNORM_INLINE void start_total(const double* part, Index count, double* total) {
+  std::copy(part, part + count, total);
+  std::fill(total + count, total + 2 * count, 0.0);
+}
+
+/// total += part.
+template <class Arch> SIMDNORM_INLINE void add_to_total(const float* part, Index count, double* total) {
+  using V = simd::Vector<double, Arch>;
+  for (Index i = 0; i < count; i += V::width)
+    simd::store(simd::All{}, total + i,
+                simd::load<V>(simd::All{}, total + i) + simd::load_as_double<Arch>(part + i));
+}
+template <class Arch> SIMDNORM_INLINE void add_to_total(const double* part, Index count, double* total) {
+  using V = simd::Vector<double, Arch>;
+  double* total_low = total + count;
+  for (Index i = 0; i < count; i += V::width) {
+    const V a = simd::load<V>(simd::All{}, total + i);
+    const V b = simd::load<V>(simd::All{}, part + i);
+    const V sum = a + b;  // two_sum of each lane
+    const V b_part = sum - a;
+    const V error = (a - (sum - b_part)) + (b - b_part);
+    simd::store(simd::All{}, total + i, sum);
+    simd::store(simd::All{}, total_low + i, simd::load<V>(simd::All{}, total_low + i) + error);
+  }
+}
+
+/// total += other.
+template <class T, class Arch>
+SIMDNORM_INLINE void add_totals(const double* other, Index count, double* total) {
+  using V = simd::Vector<double, Arch>;
+  if constexpr (Extended<T>::words == 1) {
+    for (Index i = 0; i < count; i += V::width)
+      simd::store(simd::All{}, total + i,
+                  simd::load<V>(simd::All{}, total + i) + simd::load<V>(simd::All{}, other + i));
+  } else {
+    add_to_total<Arch>(other, count, total);
+    for (Index i = count; i < 2 * count; ++i) total[i] += other[i];
+  }
+}
+
+/// Number i of an array.
+template <class T> SIMDNORM_INLINE Extended<T> total_at(const double* total, Index count, Index i) {
+  if constexpr (Extended<T>::words == 1) {
+    (void)count;
+    return Extended<T>{total[i]};
+  } else {
+    return Extended<T>::two_sum(total[i], total[count + i]);
+  }
+}
+
+}  // namespace simdnorm

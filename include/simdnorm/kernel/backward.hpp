@@ -1,0 +1,163 @@
+// The backward driver: for each block of rows, the two row means, then dx and the sums over rows.
+#pragma once
+
+#include "epilogue.hpp"
+#include "measure.hpp"
+#include "parameter_gradient.hpp"
+#include "sink.hpp"
+
+namespace simdnorm {
+
+/// The sums over each row that dx needs.
+template <class Statistic, class Block, class Dy, class X, class Scale, class T>
+SIMDNORM_NOINLINE void gradient_sums(Block block, Index hidden, Dy dy, X x, Scale scale,
+                                     const RowMoments<T>* moments, Extended<T> (*sums)[Statistic::sums]) {
+  const auto rows = scaled(block, x, [&](int r) { return moments[r].scale; });
+  const typename Statistic::template Normalizer<Block> normalized(block, moments);
+  fold<Statistic::sums>(
+      block, hidden,
+      [&](auto at) SIMDNORM_INLINE_LAMBDA {
+        const auto g = scale.at(block, at)(dy.load(block, at));
+        return Statistic::gradient_term(g, normalized(at, rows.load(block, at)));
+      },
+      sums);
+}
+
+/// dx of the rows of a block, and what they add to `columns`. `scale` maps dy to the gradient of xhat.
+template <class Statistic, class Gradient, class Block, class Dy, class X, class Scale, class Dx, class T,
+          class Columns>
+SIMDNORM_NOINLINE void differentiate(Block block, Index hidden, Dy dy, X x, Scale scale,
+                                     const RowMoments<T>* moments, Dx dx, Columns columns) {
+  Extended<T> sums[static_cast<std::size_t>(Block::capacity)][Statistic::sums];
+  gradient_sums<Statistic>(block, hidden, dy, x, scale, moments, sums);
+
+  const auto scale_of_row = [&](int r) { return moments[r].scale; };
+  const auto rows = scaled(block, x, scale_of_row);
+  const auto dx_rows = scaled_sink(block, dx, scale_of_row);
+  const typename Statistic::template Normalizer<Block> normalized(block, moments);
+  const typename Statistic::template InputGradient<Block> input_gradient(block, moments, sums,
+                                                                         static_cast<double>(hidden));
+  block.columns(0, hidden, [&](auto column) SIMDNORM_INLINE_LAMBDA {
+    const auto scaled = scale.at(block, column);
+    typename Gradient::template Column<Block> column_sums;
+    block.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA {
+      const auto gradient = dy.load(block, at);
+      const auto xhat = normalized(at, rows.load(block, at));
+      column_sums.add(at, gradient, xhat);
+      dx_rows.store(block, at, input_gradient(at, scaled(gradient), xhat));
+    });
+    column_sums.end(columns, column);
+  });
+}
+
+/// The same for a block in which a row is scaled or not finite: row by row.
+template <class Statistic, class Gradient, class Block, class Dy, class X, class Scale, class Dx, class T,
+          class Columns>
+SIMDNORM_NOINLINE void differentiate_each(Block block, Index hidden, Dy dy, X x, Scale scale,
+                                          const RowMoments<T>* moments, Dx dx, Columns columns) {
+  for (int r = 0; r < block.count(); ++r)
+    differentiate<Statistic, Gradient>(block.row(r), hidden, dy, x, scale, moments + r, dx, columns);
+  poison_rows(block, hidden, dx, moments);
+}
+
+/// Backward over all rows; returns the number of tasks, each of which has its own sums in `gradient`.
+template <class Blocks, class Statistic, class Gradient, class Dy, class X, class Scale, class Dx, class T,
+          class Executor>
+Index backward(RowShape shape, const Dy& dy, const X& x, const Scale& scale, const RowMoments<T>* moments,
+               const Dx& dx, const Gradient& gradient, Executor&& executor) {
+  const Index hidden = shape.hidden;
+  const Blocks blocks(shape);
+  const Index blocks_per_task = gradient.blocks_per_task(blocks);
+  const Index tasks = (blocks.count() + blocks_per_task - 1) / blocks_per_task;
+  executor(tasks, blocks_per_task * blocks.elements(), [&](Index task) {
+    auto columns = gradient.begin(task);
+    const Index last = std::min((task + 1) * blocks_per_task, blocks.count());
+    for (Index group = task * blocks_per_task; group < last; group += Blocks::per_group) {
+      columns.begin_group();
+      blocks.each(group, std::min(group + Blocks::per_group, last), [&](const auto& block) {
+        const RowMoments<T>* of_block = moments + block.first_row;
+        if (SIMDNORM_UNLIKELY(!all_unscaled(of_block, block.count()))) {
+          differentiate_each<Statistic, Gradient>(block, hidden, dy, x, scale, of_block, dx, columns);
+        } else {
+          differentiate<Statistic, Gradient>(block, hidden, dy, x, scale, of_block, dx, columns);
+        }
+      });
+      columns.end_group();
+    }
+  });
+  return tasks;
+}
+
+/// What the parameter gradients may be given.
+struct GradientOptions {
+  bool accumulate = false;  // add to dgamma and dbeta instead of overwriting them
+  void* workspace =
+      nullptr;  // gradient_workspace_bytes<T>(shape) bytes, aligned to a double; nullptr: allocated by the call
+};
+
+template <class Blocks, class T> Index gradient_workspace_bytes_of(RowShape shape, Index sums) {
+  return segment_count(Blocks(shape)) * segment_bytes<T>(shape.hidden, sums);
+}
+
+/// Bytes of scratch memory that backward takes for dgamma and dbeta of a shape.
+template <class T> Index gradient_workspace_bytes(RowShape shape) {
+  if (shape.rows < 1 || shape.hidden < 1 || shape.after < 1) return 0;
+  return shape.after == 1 ? std::max(gradient_workspace_bytes_of<BlocksAlong<T>, T>(shape, 2),
+                                     gradient_workspace_bytes_of<BlocksAcross<T>, T>(shape, 2))
+                          : gradient_workspace_bytes_of<BlocksAcross<T>, T>(shape, 2);
+}
+
+/// Backward with dgamma and dbeta, of which either may be null.
+template <class Blocks, class Statistic, class Dy, class X, class Scale, class Dx, class T, class Executor>
+void backward_with_parameters(RowShape shape, const Dy& dy, const X& x, const Scale& scale,
+                              const RowMoments<T>* moments, const Dx& dx, T* dgamma, T* dbeta,
+                              const GradientOptions& options, Executor&& executor) {
+  using Gradient = ParameterGradient<T, typename Blocks::Architecture, Statistic::centered>;
+  std::unique_ptr<double[]> own;
+  auto* workspace = static_cast<std::byte*>(options.workspace);
+  if (workspace == nullptr) {
+    const auto bytes =
+        static_cast<std::size_t>(gradient_workspace_bytes_of<Blocks, T>(shape, Gradient::sums));
+    own.reset(new double[bytes / sizeof(double)]);  // not cleared: each segment clears its own
+    workspace = reinterpret_cast<std::byte*>(own.get());
+  }
+  const Gradient gradient(shape.hidden, workspace);
+  const Index segments = backward<Blocks, Statistic>(shape, dy, x, scale, moments, dx, gradient, executor);
+  gradient.finish(segments, options.accumulate, dgamma, dbeta);
+}
+
+/// A type as an argument.
+template <class T> struct TypeOf { using type = T; };
+
+/// Backward from dy and x to dx, and to dgamma and dbeta where they are not null, with the blocks that fit
+/// how they lie in memory.
+template <class Statistic, class T, class Executor>
+void backward_rows(RowShape shape, const Strided<const T>& dy, const Strided<const T>& x, const T* gamma,
+                   const RowMoments<T>* moments, const Strided<T>& dx, T* dgamma, T* dbeta,
+                   const GradientOptions& options, Executor&& executor) {
+  if (shape.rows == 0) {
+    for (T* gradient : {dgamma, dbeta})
+      if (gradient != nullptr && !options.accumulate) std::fill(gradient, gradient + shape.hidden, T(0));
+    return;
+  }
+  const Rows<T> dy_rows{dy}, x_rows{x};
+  const StoredRows<T> dx_rows{dx};
+  const Scale<T> scale{gamma};
+  const auto run = [&](auto type_of_blocks) {
+    using Blocks = typename decltype(type_of_blocks)::type;
+    if (dgamma == nullptr && dbeta == nullptr) {
+      backward<Blocks, Statistic>(shape, dy_rows, x_rows, scale, moments, dx_rows, NoParameterGradient{},
+                                  executor);
+    } else {
+      backward_with_parameters<Blocks, Statistic>(shape, dy_rows, x_rows, scale, moments, dx_rows, dgamma,
+                                                  dbeta, options, executor);
+    }
+  };
+  if (shape.after == 1 && dy.column == 1 && x.column == 1 && dx.column == 1) {
+    run(TypeOf<BlocksAlong<T>>{});
+  } else {
+    run(TypeOf<BlocksAcross<T>>{});
+  }
+}
+
+}  // namespace simdnorm

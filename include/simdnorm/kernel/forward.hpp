@@ -1,0 +1,73 @@
+// The forward driver: for each block of rows, measure, keep the moments, normalize.
+#pragma once
+
+#include "blocks.hpp"
+#include "epilogue.hpp"
+#include "measure.hpp"
+#include "sink.hpp"
+
+namespace simdnorm {
+
+/// y = epilogue(xhat) for all rows of the block. The policies come by value, here and in all that loops over
+/// columns: stores to y can then not be taken for changes to them, and what they hold stays in registers.
+template <class Statistic, class Block, class Source, class Epilogue, class Sink, class T>
+SIMDNORM_NOINLINE void normalize(Block block, Index hidden, Source source, const RowMoments<T>* moments,
+                                 Epilogue epilogue, Sink sink) {
+  const auto rows = scaled(block, source, [&](int r) { return moments[r].scale; });
+  const typename Statistic::template Normalizer<Block> xhat(block, moments);
+  block.columns(0, hidden, [&](auto column) SIMDNORM_INLINE_LAMBDA {
+    const auto map = epilogue.at(block, column);
+    block.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA {
+      sink.store(block, at, map(xhat(at, rows.load(block, at))));
+    });
+  });
+}
+
+/// The same for a block in which a row is scaled or not finite: row by row.
+template <class Statistic, class Block, class Source, class Epilogue, class Sink, class T>
+SIMDNORM_NOINLINE void normalize_each(Block block, Index hidden, Source source, const RowMoments<T>* moments,
+                                      Epilogue epilogue, Sink sink) {
+  for (int r = 0; r < block.count(); ++r)
+    normalize<Statistic>(block.row(r), hidden, source, moments + r, epilogue, sink);
+  poison_rows(block, hidden, sink, moments);
+}
+
+/// Forward over all rows; the executor spreads the tasks, runs of blocks, over threads.
+template <class Blocks, class Statistic, class Source, class Epilogue, class Sink, class Executor>
+void forward(RowShape shape, const Source& source, const Statistic& statistic, const Epilogue& epilogue,
+             const Sink& sink, const MomentsSink<typename Statistic::Scalar>& kept, Executor&& executor) {
+  using T = typename Statistic::Scalar;
+  const Index hidden = shape.hidden;
+  const Blocks blocks(shape);
+  const Index blocks_per_task = blocks.per_task();
+  const Index tasks = (blocks.count() + blocks_per_task - 1) / blocks_per_task;
+  executor(tasks, blocks_per_task * blocks.elements(), [&](Index task) {
+    blocks.each(task * blocks_per_task, (task + 1) * blocks_per_task, [&](const auto& block) {
+      RowMoments<T> moments[std::decay_t<decltype(block)>::capacity];
+      measure(block, source, statistic, hidden, moments);
+      kept.store(block, moments);
+      if (SIMDNORM_UNLIKELY(!all_unscaled(moments, block.count()))) {
+        normalize_each<Statistic>(block, hidden, source, moments, epilogue, sink);
+      } else {
+        normalize<Statistic>(block, hidden, source, moments, epilogue, sink);
+      }
+    });
+  });
+}
+
+/// Forward from x to y, with the blocks that fit how they lie in memory.
+template <class Statistic, class Epilogue, class T, class Executor>
+void forward_rows(RowShape shape, const Strided<const T>& x, const Statistic& statistic,
+                  const Epilogue& epilogue, const Strided<T>& y, RowMoments<T>* moments,
+                  Executor&& executor) {
+  if (shape.rows == 0) return;
+  RowMoments<T> forgotten;
+  const MomentsSink<T> kept = moments == nullptr ? MomentsSink<T>{&forgotten, 0} : MomentsSink<T>{moments, 1};
+  if (shape.after == 1 && x.column == 1 && y.column == 1) {
+    forward<BlocksAlong<T>>(shape, Rows<T>{x}, statistic, epilogue, StoredRows<T>{y}, kept, executor);
+  } else {
+    forward<BlocksAcross<T>>(shape, Rows<T>{x}, statistic, epilogue, StoredRows<T>{y}, kept, executor);
+  }
+}
+
+}  // namespace simdnorm

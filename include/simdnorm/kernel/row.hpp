@@ -1,0 +1,275 @@
+// Blocks of rows: how their columns are visited, and how a row is folded into sums by one fixed tree.
+//
+// A block is a few rows that a driver takes at once. In RowsAlong the elements of a vector lie along a row (a
+// contiguous row); in RowsAcross they are one column of neighbouring rows (rows that lie side by side). Both
+// fold by the same tree, so a row gives the same bits in either, with vectors of any width:
+//   column c belongs to virtual lane c mod 16; a step of 64 columns gives each lane (e0 + e1) + (e2 + e3); a lane adds up to
+//   8 steps in T and is then added to its total in Extended<T>; the 16 totals are added pairwise.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "../extended.hpp"
+#include "../storage.hpp"
+
+namespace simdnorm {
+
+inline constexpr int fold_lanes = 16;
+inline constexpr int fold_step = 4 * fold_lanes;  // columns
+inline constexpr int fold_chain = 8 * fold_step;  // columns between two additions to the totals
+
+/// Where a vector lies in a block: `lanes` of it are meant; its first element is column `column` of the
+/// block's row `row`.
+template <class Lanes> struct At {
+  Lanes lanes;
+  Index column;
+  int row;
+};
+
+/// A learned array (hidden). One that is absent is 16 equal numbers read again and again, which multiply or
+/// add without changing a value, so that no kernel is compiled twice for it.
+template <class T> struct Parameter {
+  const T* values;
+  Index mask;  // of the column: all bits, or none where the array is absent
+};
+template <class T>
+alignas(64) inline constexpr T ones[fold_lanes] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+template <class T> alignas(64) inline constexpr T zeros[fold_lanes] = {};
+template <class T> SIMDNORM_INLINE Parameter<T> parameter_or(const T* values, const T* absent) {
+  return values != nullptr ? Parameter<T>{values, -1} : Parameter<T>{absent, 0};
+}
+
+/// What columns add to each of `Sums` sums.
+template <class Vector, int Sums> struct Terms {
+  Vector sum[static_cast<std::size_t>(Sums)];
+
+  friend SIMDNORM_INLINE Terms operator+(const Terms& a, const Terms& b) {
+    if constexpr (Sums == 1) {
+      return {{a.sum[0] + b.sum[0]}};
+    } else {
+      static_assert(Sums == 2, "simdnorm: a row is folded into one sum or two");
+      return {{a.sum[0] + b.sum[0], a.sum[1] + b.sum[1]}};
+    }
+  }
+};
+
+// --- the tree of a fold ---------------------------------------------------------------------------------
+
+/// (e0 + e1) + (e2 + e3) of the columns at, at + spacing, at + 2 * spacing, at + 3 * spacing.
+template <class Term, class Lanes>
+SIMDNORM_INLINE auto four_terms(const Term& term, At<Lanes> at, Index spacing) {
+  const auto at_column = [&](Index c) SIMDNORM_INLINE_LAMBDA {
+    return term(At<Lanes>{at.lanes, at.column + c, at.row});
+  };
+  return (at_column(0) + at_column(spacing)) + (at_column(2 * spacing) + at_column(3 * spacing));
+}
+
+/// Adds `Count` numbers pairwise: Count/2 apart, then Count/4, ..., 1. number(i) is the i-th.
+template <int Count, int First = 0, int Gap = 1, class F> SIMDNORM_INLINE auto pairwise(const F& number) {
+  if constexpr (Gap == Count) {
+    return number(First);
+  } else {
+    return pairwise<Count, First, 2 * Gap>(number) + pairwise<Count, First + Gap, 2 * Gap>(number);
+  }
+}
+
+/// The same for 16 numbers in memory, in vectors as long as they fill one.
+template <class Arch, class U> SIMDNORM_INLINE U sum_of_lanes(const U* lanes) {
+  using V = simd::Vector<U, Arch>;
+  const V sum = pairwise<fold_lanes / V::width>(
+      [&](int part) { return simd::load<V>(simd::All{}, lanes + part * V::width); });
+  U last[V::width];
+  simd::store(simd::All{}, last, sum);
+  return pairwise<V::width>([&](int lane) { return last[lane]; });
+}
+
+// --- blocks ---------------------------------------------------------------------------------------------
+
+template <class T, class Arch> struct RowsAcross;
+
+/// `Rows` contiguous rows; a vector is neighbouring columns of one row.
+template <class T, class Arch, int Rows> struct RowsAlong {
+  using Scalar = T;
+  using Architecture = Arch;
+  using Vector = simd::Vector<T, Arch>;
+  static constexpr int width = Vector::width;
+  static constexpr int columns_per_vector = width;
+  static constexpr int capacity = Rows;
+  static constexpr bool can_scale = false;
+  static_assert(fold_lanes % width == 0, "simdnorm: vectors of more than 16 elements are not supported");
+
+  Index first_row;
+
+  static constexpr int count() { return Rows; }
+  /// One row, for what is rare: a block across rows reads any layout, so that nothing rare is compiled twice.
+  RowsAcross<T, Arch> row(int r) const { return {first_row + r, first_row + r, 0, 1}; }
+
+  /// Calls f(column) for the whole vectors of the columns [c, end), then for what is left.
+  template <class F> SIMDNORM_INLINE void columns(Index c, Index end, F&& f) const {
+    for (; c + width <= end; c += width) f(At<simd::All>{{}, c, 0});
+    if (c < end) f(At<simd::First>{{static_cast<int>(end - c)}, c, 0});
+  }
+  /// Calls f(at) for each row, at the column.
+  template <class Lanes, class F> SIMDNORM_INLINE void rows(At<Lanes> column, F&& f) const {
+    simd::unroll<Rows>([&](auto r) SIMDNORM_INLINE_LAMBDA { f(At<Lanes>{column.lanes, column.column, r}); });
+  }
+
+  template <class U, class Lanes> SIMDNORM_INLINE U* address(const Strided<U>& operand, At<Lanes> at) const {
+    return operand.data + (first_row + at.row) * operand.outer + at.column;
+  }
+  template <class Lanes> SIMDNORM_INLINE Vector parameter(const Parameter<T>& parameter, At<Lanes> at) const {
+    return simd::load<Vector>(at.lanes, parameter.values + (at.column & parameter.mask));
+  }
+
+  /// One number for each row, as vectors.
+  struct RowValues {
+    Vector of_row[static_cast<std::size_t>(Rows)];
+    template <class Lanes> SIMDNORM_INLINE Vector operator()(At<Lanes> at) const { return of_row[at.row]; }
+  };
+  template <class F> SIMDNORM_INLINE RowValues row_values(const F& number_of_row) const {
+    RowValues values;
+    simd::unroll<Rows>(
+        [&](auto r) SIMDNORM_INLINE_LAMBDA { values.of_row[r] = Vector::broadcast(number_of_row(r)); });
+    return values;
+  }
+
+  /// A sum over the block's rows, at one column; add_to adds it to an array (hidden).
+  struct RowSum {
+    Vector value = Vector::broadcast(T(0));
+    template <class Lanes> SIMDNORM_INLINE void add(At<Lanes> at, Vector term) {
+      value = at.row == 0 ? term : value + term;
+    }
+    template <class Lanes> SIMDNORM_INLINE void add_to(T* sums, At<Lanes> column) const {
+      T* p = sums + column.column;
+      simd::store(column.lanes, p, simd::load<Vector>(column.lanes, p) + value);
+    }
+  };
+
+  /// Where fold keeps lane `lane` of sum `s` of row `r`, and how many places there are.
+  static SIMDNORM_INLINE Index slot(int s, int lane, int r, int sums) {
+    return (r * sums + s) * fold_lanes + lane;
+  }
+  static constexpr Index slots(int sums) { return Rows * sums * fold_lanes; }
+  /// Adds the 16 lanes of each row and sum, pairwise, into its first.
+  template <class U> SIMDNORM_INLINE static void add_lanes(U* lanes, int sums) {
+    for (int i = 0; i < Rows * sums; ++i) lanes[i * fold_lanes] = sum_of_lanes<Arch>(lanes + i * fold_lanes);
+  }
+
+  /// lanes = the sums of the whole steps that begin in columns [c, end); the accumulators stay in registers.
+  template <int Sums, class Term>
+  SIMDNORM_INLINE void whole_steps(Index c, Index end, Index spacing, const Term& term, T* lanes) const {
+    constexpr int parts = fold_lanes / width;
+    Terms<Vector, Sums> sums[static_cast<std::size_t>(Rows * parts)] = {};
+    for (; c < end; c += fold_step) {
+      simd::unroll<Rows * parts>([&](auto i) SIMDNORM_INLINE_LAMBDA {
+        constexpr int r = i % Rows, part = i / Rows;
+        sums[i] = sums[i] + four_terms(term, At<simd::All>{{}, c + part * width, r}, spacing);
+      });
+    }
+    simd::unroll<Rows * parts>([&](auto i) SIMDNORM_INLINE_LAMBDA {
+      constexpr int r = i % Rows, part = i / Rows;
+      for (int s = 0; s < Sums; ++s)
+        simd::store(simd::All{}, lanes + slot(s, part * width, r, Sums), sums[i].sum[s]);
+    });
+  }
+};
+
+/// Up to `capacity` rows that lie side by side; a vector is one column of neighbouring rows.
+template <class T, class Arch> struct RowsAcross {
+  using Scalar = T;
+  using Architecture = Arch;
+  using Vector = simd::Vector<T, Arch>;
+  static constexpr int width = Vector::width;
+  static constexpr int columns_per_vector = 1;
+  static constexpr int capacity = 256 / static_cast<int>(sizeof(T));  // four cache lines of each column
+  static constexpr bool can_scale = true;
+  static_assert(capacity % fold_lanes == 0 && fold_lanes % width == 0,
+                "simdnorm: unsupported width of vectors");
+
+  Index first_row;  // item * after + beside
+  Index item;
+  Index beside;
+  int row_count;
+
+  int count() const { return row_count; }
+  RowsAcross row(int r) const { return {first_row + r, item, beside + r, 1}; }
+
+  template <class F> SIMDNORM_INLINE void columns(Index c, Index end, F&& f) const {
+    for (; c < end; ++c) f(At<simd::All>{{}, c, 0});
+  }
+  template <class F> SIMDNORM_INLINE void rows(At<simd::All> column, F&& f) const {
+    int r = 0;
+    for (; r + width <= row_count; r += width) f(At<simd::All>{{}, column.column, r});
+    if (r < row_count) f(At<simd::First>{{row_count - r}, column.column, r});
+  }
+
+  template <class U, class Lanes> SIMDNORM_INLINE U* address(const Strided<U>& operand, At<Lanes> at) const {
+    return operand.data + item * operand.outer + at.column * operand.column + (beside + at.row);
+  }
+  template <class Lanes> SIMDNORM_INLINE Vector parameter(const Parameter<T>& parameter, At<Lanes> at) const {
+    return Vector::broadcast(parameter.values[at.column & parameter.mask]);
+  }
+
+  struct RowValues {
+    alignas(64) T of_row[static_cast<std::size_t>(capacity)];
+    template <class Lanes> SIMDNORM_INLINE Vector operator()(At<Lanes> at) const {
+      return simd::load<Vector>(simd::All{}, of_row + at.row);
+    }
+  };
+  template <class F> SIMDNORM_INLINE RowValues row_values(const F& number_of_row) const {
+    RowValues values;
+    for (int r = 0; r < row_count; ++r) values.of_row[r] = number_of_row(r);
+    std::fill(values.of_row + row_count, values.of_row + padded_count(), T(0));
+    return values;
+  }
+
+  /// The rows' sum has a tree of its own: row r belongs to lane r mod 16.
+  struct RowSum {
+    alignas(64) T lanes[fold_lanes] = {};
+    template <class Lanes> SIMDNORM_INLINE void add(At<Lanes> at, Vector term) {
+      T* p = lanes + at.row % fold_lanes;
+      simd::store(simd::All{}, p, simd::load<Vector>(simd::All{}, p) + simd::keep(at.lanes, term));
+    }
+    SIMDNORM_INLINE void add_to(T* sums, At<simd::All> column) const {
+      sums[column.column] += sum_of_lanes<Arch>(lanes);
+    }
+  };
+
+  SIMDNORM_INLINE Index slot(int s, int lane, int r, int /*sums*/) const {
+    return (s * fold_lanes + lane) * padded_count() + r;
+  }
+  Index slots(int sums) const { return sums * fold_lanes * padded_count(); }
+  template <class U> SIMDNORM_INLINE void add_lanes(U* lanes, int sums) const {
+    using V = simd::Vector<U, Arch>;
+    for (int s = 0; s < sums; ++s) {
+      U* first = lanes + slot(s, 0, 0, sums);
+      for (Index half = slots(1) / 2; half >= padded_count(); half /= 2)
+        for (Index i = 0; i < half; i += V::width)
+          simd::store(simd::All{}, first + i,
+                      simd::load<V>(simd::All{}, first + i) + simd::load<V>(simd::All{}, first + half + i));
+    }
+  }
+
+  /// lanes = the sums of the whole steps that begin in columns [c, end); the accumulators are in memory.
+  template <int Sums, class Term>
+  SIMDNORM_INLINE void whole_steps(Index c, Index end, Index spacing, const Term& term, T* lanes) const {
+    std::fill(lanes, lanes + slots(Sums), T(0));
+    for (; c < end; c += fold_step) {
+      for (int lane = 0; lane < fold_lanes; ++lane) {
+        rows(At<simd::All>{{}, c + lane, 0}, [&](auto at) SIMDNORM_INLINE_LAMBDA {
+          const auto terms = four_terms(term, at, spacing);
+          for (int s = 0; s < Sums; ++s) {
+            T* p = lanes + slot(s, lane, at.row, Sums);
+            simd::store(simd::All{}, p, simd::load<Vector>(simd::All{}, p) + terms.sum[s]);
+          }
+        });
+      }
+    }
+  }
+
+ private:
+  Index padded_count() const { return (row_count + width - 1) / width * width; }
+};
+
+}  // namespace simdnorm

@@ -1,0 +1,41 @@
+// Where a row is read.
+#pragma once
+
+#include "row.hpp"
+
+namespace simdnorm {
+
+/// Rows as they lie in memory. A source has load(block, at): the values at a place, 0 beyond the lanes that
+/// are meant; it may be asked for any place any number of times until the sink has written there.
+template <class T> struct Rows {
+  Strided<const T> operand;
+
+  template <class Block, class Lanes>
+  SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
+    return simd::load<typename Block::Vector>(at.lanes, block.address(operand, at));
+  }
+};
+
+/// The rows of another source, each times its power of two.
+template <class Source, class RowValues> struct ScaledRows {
+  Source source;
+  RowValues scale;
+
+  template <class Block, class Lanes>
+  SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
+    return source.load(block, at) * scale(at);
+  }
+};
+
+/// Rows of extreme magnitude are read scaled. Only blocks across rows can: the others hand such rows to them,
+/// one by one, and their own loops do not pay for it.
+template <class Block, class Source, class ScaleOfRow>
+SIMDNORM_INLINE auto scaled(const Block& block, const Source& source, const ScaleOfRow& scale_of_row) {
+  if constexpr (Block::can_scale) {
+    return ScaledRows<Source, typename Block::RowValues>{source, block.row_values(scale_of_row)};
+  } else {
+    return source;
+  }
+}
+
+}  // namespace simdnorm

@@ -1,0 +1,5 @@
+// The operators on raw pointers, without Eigen.
+#pragma once
+
+#include "layer_norm.hpp"
+#include "rms_norm.hpp"

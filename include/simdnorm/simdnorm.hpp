@@ -1,0 +1,6 @@
+// Everything: LayerNorm and RMSNorm as functors over Eigen objects, and the same operators on raw pointers.
+#pragma once
+
+#include "eigen/layer_norm.hpp"
+#include "eigen/rms_norm.hpp"
+#include "pointers.hpp"

@@ -1,0 +1,89 @@
+// Which operands are refused, against a count of the bytes that each occupies. (What the messages say: errors_test.cpp.)
+#include <simdnorm/check.hpp>
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "support/row_families.hpp"
+
+namespace {
+
+using namespace simdnorm;
+using support::Random;
+
+template <class T> std::set<std::uintptr_t> places(RowShape shape, const Strided<T>& rows) {
+  std::set<std::uintptr_t> out;
+  for (Index r = 0; r < shape.rows; ++r) {
+    for (Index c = 0; c < shape.hidden; ++c) {
+      out.insert(reinterpret_cast<std::uintptr_t>(rows.data + r / shape.after * rows.outer + c * rows.column +
+                                                  r % shape.after));
+    }
+  }
+  return out;
+}
+
+bool is_accepted(RowShape shape, const Strided<const float>& x, const Strided<float>& y) {
+  try {
+    check_forward<float>("check", shape, x, nullptr, nullptr, 0.f, y, nullptr);
+    return true;
+  } catch (const std::invalid_argument&) {
+    return false;
+  }
+}
+
+// Random shapes and strides in a small buffer. What is accepted must be harmless: y's elements apart from each other, and y either
+// x itself or apart from x. What is refused must not be: but for patterns so entangled that the check does not follow them, which
+// must be rare.
+TEST(Check, AcceptsWhatDoesNotOverlap) {
+  Random random(1);
+  std::vector<float> memory(4000);
+  int accepted = 0, refused_though_harmless = 0;
+  for (int i = 0; i < 40000; ++i) {
+    const Index after = 1 + random.below(3), before = 1 + random.below(3), hidden = 1 + random.below(4);
+    const RowShape shape{before * after, hidden, after};
+    const auto operand = [&] {
+      const Index column = random.below(2) == 0 ? after : random.below(9);
+      const Index outer = random.below(2) == 0 ? hidden * after + random.below(6) : random.below(40);
+      return Strided<float>{memory.data() + random.below(40), outer, column};
+    };
+    Strided<float> x = operand(), y = operand();
+    if (random.below(3) == 0) {  // the same strides, another place: interleaved or not
+      y.outer = x.outer;
+      y.column = x.column;
+    }
+    if (random.below(10) == 0) y = x;
+    const Strided<const float> read{x.data, x.outer, x.column};
+    const auto of_x = places(shape, x), of_y = places(shape, y);
+    const bool whole = static_cast<Index>(of_y.size()) == shape.rows * shape.hidden;
+    bool apart = true;
+    for (std::uintptr_t place : of_y) apart = apart && of_x.count(place) == 0;
+    const bool same = x.data == y.data && x.outer == y.outer && x.column == y.column;
+    const bool harmless = whole && (apart || same);
+    if (is_accepted(shape, read, y)) {
+      ++accepted;
+      ASSERT_TRUE(harmless) << "rows " << shape.rows << " hidden " << hidden << " after " << after << " x +"
+                            << x.data - memory.data() << " outer " << x.outer << " column " << x.column
+                            << "; y +" << y.data - memory.data() << " outer " << y.outer << " column "
+                            << y.column;
+    } else if (harmless) {
+      ++refused_though_harmless;
+    }
+  }
+  EXPECT_GT(accepted, 4000) << "the test's operands are nearly all refused: it shows nothing";
+  EXPECT_LT(refused_though_harmless, accepted / 2);
+}
+
+TEST(Check, RegionsOfArrays) {
+  const float numbers[8] = {};
+  const Region none = Check::array("gamma", static_cast<const float*>(nullptr), 8);
+  EXPECT_EQ(none.begin, none.end);
+  const Region all = Check::array("gamma", numbers, 8);
+  EXPECT_EQ(all.end - all.begin, 32u);
+  const Check check("check", {1, 8});
+  EXPECT_NO_THROW(check.apart(none, all));
+  EXPECT_THROW(check.apart(all, Check::array("beta", numbers + 7, 1)), std::invalid_argument);
+  EXPECT_NO_THROW(check.apart(all, Check::array("beta", numbers + 8, 1)));
+}
+
+}  // namespace

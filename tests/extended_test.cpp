@@ -1,0 +1,144 @@
+// Numbers of twice the precision against the oracle's.
+#include <simdnorm/extended.hpp>
+
+#include <gtest/gtest.h>
+
+#include "support/oracle.hpp"
+#include "support/row_families.hpp"
+
+namespace {
+
+using namespace simdnorm;
+using oracle::narrow;
+using oracle::quad;
+using oracle::wide;
+using support::Random;
+
+quad value_of(Extended<float> x) { return wide(x.value); }
+quad value_of(Extended<double> x) { return wide(x.hi) + wide(x.lo); }
+
+Extended<double> random_extended(Random& random, int low, int high) {
+  const double hi = random.log_uniform(low, high);
+  return Extended<double>::two_sum(hi, hi * std::ldexp(random.uniform(), -53));
+}
+
+double relative_error(Extended<double> got, quad exact, quad size) {
+  return std::abs(narrow((value_of(got) - exact) / size));
+}
+
+TEST(ExtendedDouble, SumsAndProductsOfTwoDoublesAreExact) {
+  Random random(1);
+  for (int i = 0; i < 20000; ++i) {
+    const double a = random.log_uniform(-40, 40), b = random.log_uniform(-40, 40);
+    EXPECT_EQ(narrow(value_of(Extended<double>::two_sum(a, b)) - (wide(a) + wide(b))), 0);
+    EXPECT_EQ(narrow(value_of(Extended<double>::two_product(a, b)) - wide(a) * wide(b)), 0);
+  }
+}
+
+// Bounds of Joldes, Muller and Popescu, Tight and rigorous error bounds for basic building blocks of double-word arithmetic
+// (2017), with room for the plainer product: 2^-106 is a unit in the last place of a double-double.
+TEST(ExtendedDouble, ArithmeticHasTwiceTheDigits) {
+  Random random(2);
+  const double unit = std::ldexp(1.0, -106);
+  for (int i = 0; i < 20000; ++i) {
+    const Extended<double> a = random_extended(random, -30, 30), b = random_extended(random, -30, 30);
+    const double d = random.log_uniform(-30, 30);
+    const quad x = value_of(a), y = value_of(b);
+    EXPECT_LE(relative_error(a + b, x + y, x + y), 4 * unit);
+    EXPECT_LE(relative_error(a - b, x - y, x - y), 4 * unit);
+    EXPECT_LE(relative_error(a * b, x * y, x * y), 16 * unit);
+    EXPECT_LE(relative_error(a / d, x / wide(d), x / wide(d)), 16 * unit);
+  }
+}
+
+TEST(ExtendedDouble, HighAndLowAreItsWords) {
+  const Extended<double> x{1.0, std::ldexp(1.0, -60)};
+  EXPECT_EQ(x.high(), 1.0);
+  EXPECT_EQ(x.low(), std::ldexp(1.0, -60));
+}
+
+TEST(ExtendedFloat, HighAndLowAddUp) {
+  Random random(3);
+  for (int i = 0; i < 20000; ++i) {
+    const double d = random.log_uniform(-60, 60);
+    const Extended<float> x{d};
+    EXPECT_EQ(x.high(), static_cast<float>(d));
+    EXPECT_LE(std::abs(static_cast<double>(x.high()) + static_cast<double>(x.low()) - d),
+              std::abs(d) * std::ldexp(1.0, -48));
+  }
+}
+
+TEST(ExtendedFloat, ArithmeticIsThatOfDouble) {
+  Random random(4);
+  for (int i = 0; i < 2000; ++i) {
+    const double a = random.log_uniform(-30, 30), b = random.log_uniform(-30, 30);
+    const Extended<float> x{a}, y{b};
+    EXPECT_EQ((x + y).value, a + b);
+    EXPECT_EQ((x - y).value, a - b);
+    EXPECT_EQ((x * y).value, a * b);
+    EXPECT_EQ((x / b).value, a / b);
+  }
+}
+
+// The nearest number but in rare cases, and never further than the next one.
+template <class T> void check_inverse_square_root(int low, int high) {
+  Random random(5);
+  int not_nearest = 0;
+  const double u = static_cast<double>(std::numeric_limits<T>::epsilon()) / 2;
+  for (int i = 0; i < 50000; ++i) {
+    Extended<T> x{std::abs(random.log_uniform(low, high))};
+    if constexpr (std::is_same_v<T, double>)
+      x = Extended<double>::two_sum(x.hi, x.hi * std::ldexp(random.uniform(), -53));
+    const quad exact = oracle::reciprocal_sqrt(value_of(x));
+    const T got = inverse_square_root(x);
+    const int exponent = std::ilogb(got);
+    const double in_halves = std::abs(narrow((wide(got) - exact) * wide(std::ldexp(1.0, -exponent)))) / u;
+    ASSERT_LE(in_halves, 1.01);
+    not_nearest += in_halves > 1;
+  }
+  EXPECT_LE(not_nearest, 5);
+}
+TEST(InverseSquareRoot, OfExtendedFloat) { check_inverse_square_root<float>(-200, 200); }
+TEST(InverseSquareRoot, OfExtendedDouble) { check_inverse_square_root<double>(-900, 900); }
+
+template <class K> struct Totals : testing::Test {};
+template <class T, class Arch> struct Kind {
+  using Scalar = T;
+  using Architecture = Arch;
+};
+using Kinds = testing::Types<Kind<float, simd::DefaultArch>, Kind<double, simd::DefaultArch>,
+                             Kind<float, simd::NoSimd>, Kind<double, simd::NoSimd>>;
+TYPED_TEST_SUITE(Totals, Kinds);
+
+TYPED_TEST(Totals, KeepTwiceTheDigitsOfManyParts) {
+  using T = typename TypeParam::Scalar;
+  using Arch = typename TypeParam::Architecture;
+  Random random(6);
+  const Index count = 48;
+  constexpr Index words = Extended<T>::words;
+  std::vector<double> total(static_cast<std::size_t>(count * words), 1e300), other = total;
+  std::vector<quad> exact(static_cast<std::size_t>(count), wide(0.0)), sizes = exact;
+  std::vector<T> part(static_cast<std::size_t>(count));
+  for (int round = 0; round < 100; ++round) {
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      part[i] = static_cast<T>(random.log_uniform(-10, 10));
+      exact[i] += wide(part[i]);
+      sizes[i] += oracle::abs(wide(part[i]));
+    }
+    double* to = round < 60 ? total.data() : other.data();
+    if (round == 0 || round == 60) {
+      start_total<Arch>(part.data(), count, to);
+    } else {
+      add_to_total<Arch>(part.data(), count, to);
+    }
+  }
+  add_totals<T, Arch>(other.data(), count, total.data());
+  const double bound = 100 * std::ldexp(1.0, words == 1 ? -53 : -104);
+  for (Index i = 0; i < count; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const quad got = value_of(total_at<T>(total.data(), count, i));
+    EXPECT_LE(narrow(oracle::abs(got - exact[at]) / sizes[at]), bound) << i;
+  }
+}
+
+}  // namespace

@@ -1,0 +1,316 @@
+// Rows at the ends of the number range: the smallest and the largest magnitudes, epsilon 0, variance near epsilon, constant
+// rows, and rows with NaN or Inf, which stay in their row.
+#include <simdnorm/storage.hpp>
+
+#include <gtest/gtest.h>
+
+#include "support/accuracy.hpp"
+
+namespace {
+
+using namespace support;
+using simdnorm::Index;
+
+template <class T> constexpr int lowest = sizeof(T) == 4 ? -149 : -1074;
+template <class T> constexpr int highest = sizeof(T) == 4 ? 127 : 1023;
+
+template <class T> struct Extremes : testing::Test {};
+using Elements = testing::Types<float, double>;
+TYPED_TEST_SUITE(Extremes, Elements);
+
+template <class T> struct MagnitudeRows {
+  Problem<T> p;
+  // Rows whose largest magnitude is about 2^k, for each k from end to end, by turns normal, uniform, with a mean and log-uniform.
+  MagnitudeRows(Index hidden, T epsilon, int step, std::uint64_t seed) {
+    Random random(seed);
+    p.hidden = hidden;
+    p.epsilon = epsilon;
+    for (int k = lowest<T>; k <= highest<T>; k += step) {
+      std::vector<double> row(size(hidden));
+      const int kind = (k - lowest<T>) / step % 4;
+      for (double& value : row) {
+        value = kind == 0 ? random.normal() / 6 : kind == 1 ? random.uniform() : 0;
+        if (kind == 2) value = 0.5 + random.uniform() / 64;
+        if (kind == 3) value = random.log_uniform(-30, 0);
+      }
+      // At the top the rows' largest element is the largest number there is.
+      for (double value : row)
+        p.x.push_back(static_cast<T>(std::ldexp(value, k) * (2 - std::ldexp(1.0, -20))));
+      ++p.rows;
+    }
+    p.gamma.resize(size(hidden));
+    p.beta.resize(size(hidden));
+    fill_gamma(random, p.gamma.data(), hidden);
+    fill_normal(random, p.beta.data(), hidden);
+    p.dy.resize(p.x.size());
+    fill_normal(random, p.dy.data(), p.rows * hidden);
+  }
+};
+
+template <class T> std::vector<T> epsilons_of() {
+  if (sizeof(T) == 4) return {T(0), T(1e-38), T(1e-12), T(1e-5)};
+  return {T(0), T(1e-300), T(1e-38), T(1e-5)};
+}
+
+TYPED_TEST(Extremes, ForwardAtEveryMagnitude) {
+  using T = TypeParam;
+  if (!oracle::wide_exponents && sizeof(T) == 8) GTEST_SKIP() << "the oracle's exponents are those of double";
+  for (Norm norm : oracle::norms) {
+    for (T epsilon : epsilons_of<T>()) {
+      for (Index hidden : {2, 3, 17, 64, 100, 600}) {
+        const int step = sizeof(T) == 4 ? (hidden < 200 ? 1 : 7) : (hidden < 200 ? 11 : 61);
+        const Problem<T> p = MagnitudeRows<T>(hidden, epsilon, step, 1).p;
+        const Forward<T> out = run_forward(norm, p);
+        check_forward_rows(norm, p, out.y, "epsilon " + std::to_string(static_cast<double>(epsilon)));
+        if (this->HasFailure()) return;
+      }
+    }
+  }
+}
+
+TYPED_TEST(Extremes, SideBySideRowsAtEveryMagnitude) {
+  using T = TypeParam;
+  for (Norm norm : oracle::norms) {
+    for (T epsilon : {T(0), T(1e-5)}) {
+      const Index hidden = 37;
+      const Problem<T> p = MagnitudeRows<T>(hidden, epsilon, sizeof(T) == 4 ? 1 : 11, 2).p;
+      const Forward<T> flat = run_forward(norm, p);
+      const Backward<T> flat_gradients = run_backward(norm, p, flat.moments);
+      const Layout<T> layout{{p.rows, hidden, p.rows}, p.rows * hidden, p.rows};
+      const std::vector<T> x = layout.spread(p.x), dy = layout.spread(p.dy);
+      std::vector<T> y(x.size(), nan_of<T>), dx(x.size(), nan_of<T>);
+      std::vector<RowMoments<T>> moments(size(p.rows));
+      forward(norm, layout.shape, layout.of(x), p.gamma.data(), norm == Norm::layer ? p.beta.data() : nullptr,
+              epsilon, layout.of(y), moments.data());
+      backward(norm, layout.shape, layout.of(dy), layout.of(x), p.gamma.data(), moments.data(), layout.of(dx),
+               nullptr, nullptr);
+      EXPECT_EQ(first_difference(layout.gather(y), flat.y), -1);
+      EXPECT_EQ(first_difference(moments, flat.moments), -1);
+      EXPECT_EQ(first_difference(layout.gather(dx), flat_gradients.dx), -1);
+    }
+  }
+}
+
+// dx is about dy * rstd: dy is given the magnitude that brings it near 1, or as near as dy's own range allows.
+TYPED_TEST(Extremes, BackwardAtEveryMagnitude) {
+  using T = TypeParam;
+  if (!oracle::wide_exponents && sizeof(T) == 8) GTEST_SKIP() << "the oracle's exponents are those of double";
+  const int limit = sizeof(T) == 4 ? 100 : 950;
+  for (Norm norm : oracle::norms) {
+    for (T epsilon : epsilons_of<T>()) {
+      for (Index hidden : {3, 17, 64, 600}) {
+        const int step = sizeof(T) == 4 ? (hidden < 200 ? 1 : 7) : (hidden < 200 ? 11 : 61);
+        Problem<T> p = MagnitudeRows<T>(hidden, epsilon, step, 3).p;
+        const Forward<T> out = run_forward(norm, p);
+        for (Index r = 0; r < p.rows; ++r) {
+          const auto s = oracle::statistics(norm, p.row(r), hidden, epsilon);
+          const double rstd = oracle::narrow(s.rstd);
+          const int k = rstd > 0 ? std::max(-limit, std::min(limit, -std::ilogb(rstd))) : 0;
+          for (Index c = 0; c < hidden; ++c) {
+            T& value = p.dy[size(r * hidden + c)];
+            value = std::ldexp(value, k);
+          }
+        }
+        const Backward<T> gradients = run_backward(norm, p, out.moments);
+        for (Index r = 0; r < p.rows; ++r) {
+          // The oracle's dx of a row whose gradient has no float is no test of it.
+          const auto exact = oracle::backward(norm, p.dy_row(r), p.row(r), p.gamma.data(), epsilon, hidden);
+          double largest = 0;
+          for (const auto& value : exact) largest = std::max(largest, oracle::narrow(oracle::abs(value)));
+          if (largest > std::ldexp(1.0, highest<T> - 1)) continue;
+          const Worst row = dx_error(norm, p.dy_row(r), p.row(r), p.gamma.data(), epsilon, hidden,
+                                     gradients.dx.data() + r * hidden);
+          ASSERT_LE(row.ratio, 1) << oracle::name(norm) << " epsilon " << epsilon << " hidden " << hidden
+                                  << " row " << r << " x[0] " << p.row(r)[0] << " dy[0] " << p.dy_row(r)[0]
+                                  << " dx " << row.got << " for " << row.expected;
+        }
+        const auto exact =
+            oracle::parameter_gradients(norm, p.dy.data(), p.x.data(), epsilon, p.rows, hidden);
+        ASSERT_LE(parameter_error(Gradient::dgamma, exact, gradients.dgamma.data()).ratio, 1) << "dgamma";
+        if (norm == Norm::layer) {
+          ASSERT_LE(parameter_error(Gradient::dbeta, exact, gradients.dbeta.data()).ratio, 1) << "dbeta";
+        }
+      }
+    }
+  }
+}
+
+TYPED_TEST(Extremes, TheLargestNumbersOfBothSigns) {
+  using T = TypeParam;
+  const T big = std::numeric_limits<T>::max();
+  for (Norm norm : oracle::norms) {
+    for (Index hidden : {2, 3, 16, 31, 100, 1024}) {
+      Problem<T> p = make_problem<T>(3, hidden, {{Family::normal, 0, 0}}, Parameters::both, T(1e-5), 4);
+      for (Index c = 0; c < hidden; ++c) {
+        p.x[size(c)] = c % 2 == 0 ? big : -big;
+        p.x[size(hidden + c)] = c == hidden - 1 ? -big : big;
+        p.x[size(2 * hidden + c)] = c == 0 ? big : T(1);
+      }
+      check_forward_rows(norm, p, run_forward(norm, p).y, "largest numbers");
+    }
+  }
+}
+
+TYPED_TEST(Extremes, TheSmallestNumbers) {
+  using T = TypeParam;
+  const T tiny = std::numeric_limits<T>::denorm_min();
+  for (Norm norm : oracle::norms) {
+    for (T epsilon : epsilons_of<T>()) {
+      for (Index hidden : {2, 3, 16, 31, 100, 1024}) {
+        Problem<T> p = make_problem<T>(3, hidden, {{Family::normal, 0, 0}}, Parameters::both, epsilon, 5);
+        for (Index c = 0; c < hidden; ++c) {
+          p.x[size(c)] = c % 2 == 0 ? tiny : -tiny;
+          p.x[size(hidden + c)] = c == hidden - 1 ? tiny : T(0);
+          p.x[size(2 * hidden + c)] = static_cast<T>(c) * tiny;
+        }
+        check_forward_rows(norm, p, run_forward(norm, p).y, "smallest numbers");
+      }
+    }
+  }
+}
+
+TYPED_TEST(Extremes, VarianceNearEpsilon) {
+  using T = TypeParam;
+  for (Norm norm : oracle::norms) {
+    for (int k = -40; k <= 0; k += 2) {
+      const T epsilon = std::ldexp(T(1), k);
+      const std::vector<RowKind> kinds = {
+          {Family::normal, 0, k / 2}, {Family::plus_minus_c, 1e4, k / 2}, {Family::ramp, 10, k / 2}};
+      const Problem<T> p = make_problem<T>(6, 96, kinds, Parameters::both, epsilon, 6);
+      check_forward_rows(norm, p, run_forward(norm, p).y, "variance near epsilon");
+    }
+  }
+}
+
+TYPED_TEST(Extremes, HugeEpsilon) {
+  using T = TypeParam;
+  for (Norm norm : oracle::norms) {
+    for (T epsilon : {T(1), T(1e10), T(1e30), std::numeric_limits<T>::max()}) {
+      const Problem<T> p =
+          make_problem<T>(9, 33, {{Family::normal, 3, 0}, {Family::normal, 0, sizeof(T) == 4 ? 110 : 900}},
+                          Parameters::gamma, epsilon, 7);
+      check_forward_rows(norm, p, run_forward(norm, p).y, "huge epsilon");
+    }
+  }
+}
+
+// A constant row has xhat 0: with epsilon 0 its rstd is 0, and dx with it.
+TYPED_TEST(Extremes, GradientsOfConstantRows) {
+  using T = TypeParam;
+  for (Index hidden : {1, 2, 7, 64, 100}) {
+    for (T epsilon : {T(0), T(1e-5)}) {
+      Problem<T> p = make_problem<T>(5, hidden, {{Family::constant, 0, 0}, {Family::constant, 1e6, 1}},
+                                     Parameters::gamma, epsilon, 8);
+      const Forward<T> out = run_forward(Norm::layer, p);
+      const Backward<T> gradients = run_backward(Norm::layer, p, out.moments);
+      for (Index r = 0; r < p.rows; ++r) {
+        const Worst row = dx_error(Norm::layer, p.dy_row(r), p.row(r), p.gamma.data(), epsilon, hidden,
+                                   gradients.dx.data() + r * hidden);
+        EXPECT_LE(row.ratio, 1) << "hidden " << hidden << " epsilon " << epsilon << ": " << row.got << " for "
+                                << row.expected;
+      }
+      for (T value : gradients.dgamma) EXPECT_EQ(value, T(0));
+    }
+  }
+}
+
+// --- NaN and Inf ----------------------------------------------------------------------------------------------------------
+
+template <class T> std::uint64_t canonical_nan() {
+  return sizeof(T) == 4 ? 0x7fc00000u : 0x7ff8000000000000u;
+}
+
+// Every kind of number that is not finite, at each position of the middle of five rows.
+TYPED_TEST(Extremes, NotFiniteStaysInItsRow) {
+  using T = TypeParam;
+  const T inf = std::numeric_limits<T>::infinity();
+  const T values[] = {nan_of<T>, -nan_of<T>, std::numeric_limits<T>::signaling_NaN(), inf, -inf};
+  for (Norm norm : oracle::norms) {
+    for (Index hidden : {1, 2, 7, 16, 33, 64, 70, 130}) {
+      for (Index after : {1, 5}) {
+        Problem<T> clean =
+            make_problem<T>(5, hidden, {{Family::normal, 10, 0}}, Parameters::both, T(1e-5), 9);
+        const Layout<T> layout{{5, hidden, after}, after == 1 ? hidden : 5 * hidden, after};
+        const Forward<T> clean_forward = run_forward(norm, clean);
+        const Backward<T> clean_backward = run_backward(norm, clean, clean_forward.moments);
+        for (Index position = 0; position<hidden; position += hidden> 40 ? 7 : 1) {
+          Problem<T> p = clean;
+          p.x[size(2 * hidden + position)] = values[size(position + hidden) % 5];
+          const std::vector<T> x = layout.spread(p.x), dy = layout.spread(p.dy);
+          std::vector<T> y(x.size()), dx(x.size()), dgamma(size(hidden)), dbeta(size(hidden));
+          std::vector<RowMoments<T>> moments(5);
+          const bool layer = norm == Norm::layer;
+          forward(norm, layout.shape, layout.of(x), p.gamma.data(), layer ? p.beta.data() : nullptr,
+                  p.epsilon, layout.of(y), moments.data());
+          backward(norm, layout.shape, layout.of(dy), layout.of(x), p.gamma.data(), moments.data(),
+                   layout.of(dx), dgamma.data(), layer ? dbeta.data() : nullptr);
+          const std::vector<T> rows = layout.gather(y), gradients = layout.gather(dx);
+          for (Index r = 0; r < 5; ++r) {
+            for (Index c = 0; c < hidden; ++c) {
+              const std::size_t i = size(r * hidden + c);
+              const std::uint64_t y_bits = r == 2 ? canonical_nan<T>() : bits_of(clean_forward.y[i]);
+              const std::uint64_t dx_bits = r == 2 ? canonical_nan<T>() : bits_of(clean_backward.dx[i]);
+              ASSERT_EQ(bits_of(rows[i]), y_bits)
+                  << "y, row " << r << " column " << c << ", the bad one " << position;
+              ASSERT_EQ(bits_of(gradients[i]), dx_bits)
+                  << "dx, row " << r << " column " << c << ", the bad one " << position;
+            }
+          }
+          // xhat of the row is NaN everywhere, so all of dgamma is; dbeta is a sum of dy, which is finite.
+          for (T value : dgamma) ASSERT_EQ(bits_of(value), canonical_nan<T>()) << "dgamma";
+          if (layer) {
+            const auto exact =
+                oracle::parameter_gradients(norm, clean.dy.data(), clean.x.data(), p.epsilon, 5, hidden);
+            ASSERT_LE(parameter_error(Gradient::dbeta, exact, dbeta.data()).ratio, 1) << "dbeta";
+          }
+        }
+      }
+    }
+  }
+}
+
+// A dy that is not finite spoils dx of its row (all of it hangs on the row's sums), and its own column of dgamma and dbeta.
+TYPED_TEST(Extremes, NotFiniteGradientStaysInItsRowAndColumn) {
+  using T = TypeParam;
+  const T inf = std::numeric_limits<T>::infinity();
+  const T values[] = {nan_of<T>, inf, -inf};
+  for (Norm norm : oracle::norms) {
+    for (Index hidden : {2, 7, 16, 33, 70}) {
+      const Problem<T> clean =
+          make_problem<T>(5, hidden, {{Family::normal, 1, 0}}, Parameters::both, T(1e-5), 10);
+      const Forward<T> out = run_forward(norm, clean);
+      const Backward<T> expected = run_backward(norm, clean, out.moments);
+      for (Index position = 0; position < hidden; ++position) {
+        Problem<T> p = clean;
+        const T bad = values[position % 3];
+        p.dy[size(2 * hidden + position)] = bad;
+        const Backward<T> gradients = run_backward(norm, p, out.moments);
+        for (Index i = 0; i < 5 * hidden; ++i) {
+          if (i / hidden == 2) {
+            ASSERT_FALSE(std::isfinite(gradients.dx[size(i)]) && norm == Norm::layer)
+                << "dx of the row, column " << i % hidden;
+          } else {
+            ASSERT_EQ(bits_of(gradients.dx[size(i)]), bits_of(expected.dx[size(i)])) << "dx of another row";
+          }
+        }
+        for (Index c = 0; c < hidden; ++c) {
+          if (c == position) {
+            ASSERT_FALSE(std::isfinite(gradients.dgamma[size(c)])) << "dgamma of the column";
+            if (norm == Norm::layer) {
+              ASSERT_FALSE(std::isfinite(gradients.dbeta[size(c)])) << "dbeta of the column";
+            }
+          } else {
+            ASSERT_EQ(bits_of(gradients.dgamma[size(c)]), bits_of(expected.dgamma[size(c)]))
+                << "dgamma of another column";
+            if (norm == Norm::layer) {
+              ASSERT_EQ(bits_of(gradients.dbeta[size(c)]), bits_of(expected.dbeta[size(c)]))
+                  << "dbeta of another column";
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace

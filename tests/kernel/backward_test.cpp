@@ -1,0 +1,281 @@
+// dx, dgamma and dbeta: against the oracle for many shapes, against finite differences, and in every combination of outputs.
+#include "support/operators.hpp"
+
+#include <simdnorm/storage.hpp>
+
+#include "support/accuracy.hpp"
+
+namespace {
+
+using namespace support;
+using simdnorm::Index;
+
+// Rows of moderate and of huge kappa, outliers in both places; no constant rows, whose dx is measured in extremes_test.
+std::vector<RowKind> gradient_kinds(bool steep) {
+  const double k = steep ? 1 : 0;
+  return {{Family::normal, 0, 0},
+          {Family::uniform, 10 * k, 2},
+          {Family::ramp, -1e3 * k, -3},
+          {Family::plus_minus_c, 1e4 * k, 0},
+          {Family::outlier_first, 10 * k, 1},
+          {Family::normal, 1e6 * k, -1},
+          {Family::log_uniform, 0, 0},
+          {Family::normal, -1e7 * k, 4},
+          {Family::outlier_middle, 0, 0},
+          {Family::outliers, 1e2 * k, -4},
+          {Family::uniform, 1e5 * k, 3}};
+}
+
+template <class T> void check_gradients(Norm norm, const Problem<T>& p, const Backward<T>& out) {
+  for (Index r = 0; r < p.rows; ++r) {
+    const Worst row = dx_error(norm, p.dy_row(r), p.row(r), or_null(p.gamma), p.epsilon, p.hidden,
+                               out.dx.data() + r * p.hidden);
+    ASSERT_LE(row.ratio, 1) << "dx, row " << r << " of " << p.rows << ", hidden " << p.hidden
+                            << ", worst column " << row.column << ": " << row.got << " for " << row.expected;
+  }
+  const auto exact = oracle::parameter_gradients(norm, p.dy.data(), p.x.data(), p.epsilon, p.rows, p.hidden);
+  const Worst gamma = parameter_error(Gradient::dgamma, exact, out.dgamma.data());
+  ASSERT_LE(gamma.ratio, 1) << "dgamma, rows " << p.rows << ", hidden " << p.hidden << ", column "
+                            << gamma.column << ": " << gamma.got << " for " << gamma.expected;
+  if (norm == Norm::layer) {
+    const Worst beta = parameter_error(Gradient::dbeta, exact, out.dbeta.data());
+    ASSERT_LE(beta.ratio, 1) << "dbeta, rows " << p.rows << ", hidden " << p.hidden << ", column "
+                             << beta.column << ": " << beta.got << " for " << beta.expected;
+  }
+}
+
+template <class T> struct Gradients : testing::Test {};
+using Elements = testing::Types<float, double>;
+TYPED_TEST_SUITE(Gradients, Elements);
+
+template <class T> void check_shape(Index rows, Index hidden, bool steep, T epsilon, Parameters parameters) {
+  for (Norm norm : oracle::norms) {
+    SCOPED_TRACE(oracle::name(norm));
+    const Problem<T> p = make_problem<T>(rows, hidden, gradient_kinds(steep), parameters, epsilon,
+                                         static_cast<std::uint64_t>(rows * 10007 + hidden));
+    check_gradients(norm, p, run_backward(norm, p, run_forward(norm, p).moments));
+    if (testing::Test::HasFatalFailure()) return;
+  }
+}
+
+TYPED_TEST(Gradients, EveryNumberOfRowsAgainstTheOracle) {
+  for (Index rows : {0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 33, 63, 64, 65, 127, 128, 129}) {
+    for (Index hidden : {1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65, 100}) {
+      const bool gamma = (rows + hidden) % 3 != 0;
+      check_shape<TypeParam>(rows, hidden, true, TypeParam(1e-5),
+                             gamma ? Parameters::gamma : Parameters::none);
+      if (this->HasFatalFailure()) return;
+    }
+  }
+}
+
+TYPED_TEST(Gradients, ManyAndLongRowsAgainstTheOracle) {
+  const Index shapes[][2] = {{1000, 64}, {1000, 128}, {1001, 9},  {11, 768},
+                             {12, 1000}, {11, 1023},  {11, 1024}, {11, 4097}};
+  for (const auto& shape : shapes) {
+    check_shape<TypeParam>(shape[0], shape[1], true, TypeParam(1e-5), Parameters::gamma);
+    check_shape<TypeParam>(shape[0], shape[1], false, TypeParam(0), Parameters::both);
+    if (this->HasFatalFailure()) return;
+  }
+}
+
+TYPED_TEST(Gradients, EverySmallHiddenSizeAgainstTheOracle) {
+  for (Index hidden = 1; hidden <= 130; ++hidden) {
+    check_shape<TypeParam>(11, hidden, hidden % 2 == 0, TypeParam(1e-6), Parameters::gamma);
+    if (this->HasFatalFailure()) return;
+  }
+}
+
+TYPED_TEST(Gradients, AHundredThousandRowsAgainstTheOracle) {
+  using T = TypeParam;
+  const Problem<T> p = make_problem<T>(100000, 8, gradient_kinds(true), Parameters::gamma, T(1e-5), 9);
+  const Backward<T> out = run_backward(Norm::layer, p, run_forward(Norm::layer, p).moments);
+  const auto exact =
+      oracle::parameter_gradients(Norm::layer, p.dy.data(), p.x.data(), p.epsilon, p.rows, p.hidden);
+  EXPECT_LE(parameter_error(Gradient::dgamma, exact, out.dgamma.data()).ratio, 1);
+  EXPECT_LE(parameter_error(Gradient::dbeta, exact, out.dbeta.data()).ratio, 1);
+}
+
+// Where dy is one number in every row, each rounding of a partial sum is made again and again and nothing averages out.
+TYPED_TEST(Gradients, AConstantDyOverManyRowsKeepsItsDigits) {
+  using T = TypeParam;
+  for (Index rows : {7, 16, 63, 1000, 20000}) {
+    const Index hidden = 64;
+    Problem<T> p = make_problem<T>(rows, hidden, {{Family::normal, 0, 0}}, Parameters::none, T(1e-5), 10);
+    Random random(static_cast<std::uint64_t>(rows));
+    std::vector<T> row(size(hidden));
+    for (T& value : row) value = static_cast<T>(random.log_uniform(-1, 1));
+    for (std::size_t i = 0; i < p.dy.size(); ++i) p.dy[i] = row[i % size(hidden)];
+    const Backward<T> out = run_backward(Norm::layer, p, run_forward(Norm::layer, p).moments);
+    double worst = 0;
+    for (std::size_t c = 0; c < size(hidden); ++c) {
+      using namespace oracle;
+      const quad exact = wide(row[c]) * wide(rows);
+      worst = std::max(worst, narrow(oracle::abs((wide(out.dbeta[c]) - exact) / exact)));
+    }
+    EXPECT_LE(worst, dbeta_bound<T>) << rows << " rows: " << worst / roundoff<T> << " u";
+  }
+}
+
+// Loss = sum(dy * y): dx, dgamma and dbeta are its slopes. Central differences with step h are off by h^2 (their third
+// derivative) and by the roundings of y over h; 1e-7 leaves room for both, and is far below any wrong term of a formula.
+TEST(GradientsOfDouble, AgreeWithFiniteDifferences) {
+  for (Norm norm : oracle::norms) {
+    for (Index hidden : {1, 2, 3, 8, 13, 33}) {
+      SCOPED_TRACE(std::string(oracle::name(norm)) + " hidden " + std::to_string(hidden));
+      const Index rows = 3;
+      const Parameters parameters = norm == Norm::layer ? Parameters::both : Parameters::gamma;
+      Problem<double> p = make_problem<double>(rows, hidden, {{Family::normal, 1, 0}}, parameters, 0.1, 11);
+      const Backward<double> out = run_backward(norm, p, run_forward(norm, p).moments);
+      const auto loss = [&] {
+        const std::vector<double> y = run_forward(norm, p).y;
+        double sum = 0;
+        for (std::size_t i = 0; i < y.size(); ++i) sum += y[i] * p.dy[i];
+        return sum;
+      };
+      const auto slope = [&](double& value) {
+        const double middle = value, h = 1e-5;
+        value = middle + h;
+        const double above = loss();
+        value = middle - h;
+        const double below = loss();
+        value = middle;
+        return (above - below) / (2 * h);
+      };
+      for (std::size_t i = 0; i < p.x.size(); ++i) EXPECT_NEAR(slope(p.x[i]), out.dx[i], 1e-7) << "dx " << i;
+      for (std::size_t c = 0; c < size(hidden); ++c) {
+        EXPECT_NEAR(slope(p.gamma[c]), out.dgamma[c], 1e-7) << "dgamma " << c;
+        if (norm == Norm::layer) {
+          EXPECT_NEAR(slope(p.beta[c]), out.dbeta[c], 1e-7) << "dbeta " << c;
+        }
+      }
+    }
+  }
+}
+
+// Each of dgamma and dbeta alone, both, or neither; dx and what is asked for have the same bits, and the rest is not touched.
+TYPED_TEST(Gradients, AnySubsetOfParameterGradients) {
+  using T = TypeParam;
+  for (Norm norm : oracle::norms) {
+    for (Index hidden : {1, 7, 16, 40}) {
+      for (Index rows : {0, 1, 5, 200}) {
+        const Problem<T> p =
+            make_problem<T>(rows, hidden, gradient_kinds(true), Parameters::gamma, T(1e-5), 12);
+        const std::vector<RowMoments<T>> moments = run_forward(norm, p).moments;
+        const Backward<T> all = run_backward(norm, p, moments);
+        for (int subset = 0; subset < (norm == Norm::layer ? 4 : 2); ++subset) {
+          const bool gamma = (subset & 1) != 0, beta = (subset & 2) != 0;
+          std::vector<T> dx(p.x.size(), nan_of<T>), dgamma(size(hidden), nan_of<T>),
+              dbeta(size(hidden), nan_of<T>);
+          backward(norm, p.shape(), packed(p.shape(), p.dy.data()), packed(p.shape(), p.x.data()),
+                   p.gamma.data(), moments.data(), packed(p.shape(), dx.data()),
+                   gamma ? dgamma.data() : nullptr, beta ? dbeta.data() : nullptr);
+          EXPECT_EQ(first_difference(dx, all.dx), -1) << "subset " << subset;
+          if (gamma) {
+            EXPECT_EQ(first_difference(dgamma, all.dgamma), -1) << "subset " << subset;
+          }
+          if (beta) {
+            EXPECT_EQ(first_difference(dbeta, all.dbeta), -1) << "subset " << subset;
+          }
+        }
+      }
+    }
+  }
+}
+
+TYPED_TEST(Gradients, AccumulateAddsToWhatIsThere) {
+  using T = TypeParam;
+  using namespace oracle;
+  for (Norm norm : norms) {
+    for (simdnorm::Index rows : {0, 1, 9, 300}) {
+      const simdnorm::Index hidden = 37;
+      const Problem<T> p =
+          make_problem<T>(rows, hidden, gradient_kinds(true), Parameters::gamma, T(1e-5), 13);
+      const std::vector<RowMoments<T>> moments = run_forward(norm, p).moments;
+      const Backward<T> plain = run_backward(norm, p, moments);
+      std::vector<T> before(size(hidden)), dx(p.x.size(), nan_of<T>);
+      Random random(14);
+      fill_normal(random, before.data(), hidden);
+      std::vector<T> dgamma = before, dbeta = before;
+      backward(norm, p.shape(), packed(p.shape(), p.dy.data()), packed(p.shape(), p.x.data()), p.gamma.data(),
+               moments.data(), packed(p.shape(), dx.data()), dgamma.data(),
+               norm == Norm::layer ? dbeta.data() : nullptr, {true, nullptr});
+      EXPECT_EQ(first_difference(dx, plain.dx), -1);
+      const auto exact = parameter_gradients(norm, p.dy.data(), p.x.data(), p.epsilon, rows, hidden);
+      for (std::size_t c = 0; c < size(hidden); ++c) {
+        // The sum with what was there may round once more.
+        const quad gamma_sum = exact.dgamma[c] + wide(before[c]), beta_sum = exact.dbeta[c] + wide(before[c]);
+        const quad u = wide(roundoff<T>);
+        EXPECT_LE(narrow(abs(wide(dgamma[c]) - gamma_sum)),
+                  narrow(wide(dgamma_bound<T>) * exact.dgamma_magnitude[c] + u * abs(gamma_sum)));
+        if (norm == Norm::layer) {
+          EXPECT_LE(narrow(abs(wide(dbeta[c]) - beta_sum)),
+                    narrow(wide(dbeta_bound<T>) * exact.dbeta_magnitude[c] + u * abs(beta_sum)));
+        } else {
+          EXPECT_EQ(bits_of(dbeta[c]), bits_of(before[c]));
+        }
+        if (rows == 0) {
+          EXPECT_EQ(bits_of(dgamma[c]), bits_of(before[c]));
+          EXPECT_EQ(bits_of(dbeta[c]), bits_of(before[c]));
+        }
+      }
+    }
+  }
+}
+
+TYPED_TEST(Gradients, NoRowsMakeParameterGradientsZero) {
+  using T = TypeParam;
+  for (Norm norm : oracle::norms) {
+    std::vector<T> dgamma(5, nan_of<T>), dbeta(5, nan_of<T>);
+    const RowShape shape{0, 5};
+    const T* none = nullptr;
+    backward(norm, shape, packed(shape, none), packed(shape, none), none,
+             static_cast<const RowMoments<T>*>(nullptr), packed(shape, static_cast<T*>(nullptr)),
+             dgamma.data(), norm == Norm::layer ? dbeta.data() : nullptr);
+    for (T value : dgamma) EXPECT_EQ(bits_of(value), bits_of(T(0)));
+    if (norm == Norm::layer) {
+      for (T value : dbeta) EXPECT_EQ(bits_of(value), bits_of(T(0)));
+    }
+  }
+}
+
+// Memory that the caller gives: the same bits, whatever lies in it, and not a byte beyond what was asked for.
+TYPED_TEST(Gradients, AWorkspaceOfTheStatedSizeIsEnough) {
+  using T = TypeParam;
+  for (Norm norm : oracle::norms) {
+    for (Index hidden : {1, 16, 100}) {
+      for (Index rows : {1, 64, 65, 1000}) {
+        for (Index after : {Index(1), rows}) {
+          const Problem<T> p =
+              make_problem<T>(rows, hidden, gradient_kinds(true), Parameters::gamma, T(1e-5), 15);
+          const std::vector<RowMoments<T>> moments = run_forward(norm, p).moments;
+          const RowShape shape{rows, hidden, after};
+          const std::size_t bytes = size(LayerNormOperator<T>::workspace_bytes(shape));
+          ASSERT_GT(bytes, 0u);
+          struct alignas(64) Line {
+            unsigned char bytes[64];
+          };
+          std::vector<Line> memory(bytes / 64 + 2);
+          unsigned char* first = memory[0].bytes;
+          std::fill(first, first + memory.size() * 64, static_cast<unsigned char>(0xFF));
+          std::vector<T> dx[2], dgamma[2], dbeta[2];
+          for (int own = 0; own < 2; ++own) {
+            dx[own].assign(p.x.size(), nan_of<T>);
+            dgamma[own].assign(size(hidden), nan_of<T>);
+            dbeta[own].assign(size(hidden), nan_of<T>);
+            backward(norm, shape, packed(shape, p.dy.data()), packed(shape, p.x.data()), p.gamma.data(),
+                     moments.data(), packed(shape, dx[own].data()), dgamma[own].data(),
+                     norm == Norm::layer ? dbeta[own].data() : nullptr, {false, own == 0 ? nullptr : first});
+          }
+          EXPECT_EQ(first_difference(dx[0], dx[1]), -1);
+          EXPECT_EQ(first_difference(dgamma[0], dgamma[1]), -1);
+          EXPECT_EQ(first_difference(dbeta[0], dbeta[1]), -1);
+          for (std::size_t i = bytes; i < memory.size() * 64; ++i)
+            ASSERT_EQ(first[i], 0xFF) << "beyond the workspace";
+        }
+      }
+    }
+  }
+}
+
+}  // namespace

@@ -1,0 +1,76 @@
+// How rows are cut into blocks: each row in one block, in order, whatever the number of rows; the cut depends on the shape alone.
+#include <simdnorm/kernel/blocks.hpp>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using namespace simdnorm;
+
+template <class Blocks> void check_cover(RowShape shape) {
+  const Blocks blocks(shape);
+  std::vector<int> seen(static_cast<std::size_t>(shape.rows), 0);
+  Index blocks_seen = 0, next_row = 0;
+  blocks.each(0, blocks.count(), [&](const auto& block) {
+    ++blocks_seen;
+    EXPECT_EQ(block.first_row, next_row) << "in order";
+    next_row += block.count();
+    EXPECT_GE(block.count(), 1);
+    EXPECT_LE(block.count(), std::decay_t<decltype(block)>::capacity);
+    for (int r = 0; r < block.count(); ++r) ++seen[static_cast<std::size_t>(block.first_row + r)];
+  });
+  EXPECT_EQ(blocks_seen, blocks.count());
+  for (std::size_t r = 0; r < seen.size(); ++r) ASSERT_EQ(seen[r], 1) << "row " << r << " of " << shape.rows;
+  // Any split into tasks gives the same blocks; blocks past the end do not exist.
+  std::vector<Index> by_tasks;
+  for (Index first = 0; first < blocks.count(); first += 3) {
+    blocks.each(first, first + 3, [&](const auto& block) { by_tasks.push_back(block.first_row); });
+  }
+  EXPECT_EQ(static_cast<Index>(by_tasks.size()), blocks.count());
+  EXPECT_GE(blocks.per_task(), 1);
+  EXPECT_GE(blocks.elements(), 1);
+}
+
+TEST(Blocks, OfContiguousRows) {
+  for (Index rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 64, 65, 1000, 1001}) {
+    for (Index hidden : {1, 64, 100000}) {
+      check_cover<BlocksAlong<float>>({rows, hidden});
+      check_cover<BlocksAlong<double>>({rows, hidden});
+    }
+  }
+}
+
+TEST(Blocks, OfRowsSideBySide) {
+  for (Index after : {1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 1000}) {
+    for (Index before : {1, 2, 5}) {
+      check_cover<BlocksAcross<float>>({before * after, 7, after});
+      check_cover<BlocksAcross<double>>({before * after, 7, after});
+    }
+  }
+}
+
+// A block across rows never holds rows of two items: its rows must lie side by side.
+TEST(Blocks, OfRowsSideBySideStayInTheirItem) {
+  for (Index after : {1, 3, 64, 100}) {
+    const RowShape shape{5 * after, 7, after};
+    const BlocksAcross<float> blocks(shape);
+    blocks.each(0, blocks.count(), [&](const auto& block) {
+      EXPECT_EQ(block.item, block.first_row / after);
+      EXPECT_EQ(block.beside, block.first_row % after);
+      EXPECT_LE(block.beside + block.count(), after);
+    });
+  }
+}
+
+// The cut must not depend on the width of vectors: sums over rows would get other bits.
+TEST(Blocks, AreTheSameForEveryWidth) {
+  const RowShape shape{1000, 7, 250};
+  EXPECT_EQ((BlocksAcross<float, simd::DefaultArch>(shape).count()),
+            (BlocksAcross<float, simd::NoSimd>(shape).count()));
+  EXPECT_EQ((BlocksAcross<double, simd::DefaultArch>(shape).count()),
+            (BlocksAcross<double, simd::NoSimd>(shape).count()));
+  EXPECT_EQ((BlocksAlong<float, simd::DefaultArch>(shape).per_task()),
+            (BlocksAlong<float, simd::NoSimd>(shape).per_task()));
+}
+
+}  // namespace

@@ -1,0 +1,112 @@
+// Blocks of rows: every column and every row is visited once, at its own address.
+#include <simdnorm/kernel/row.hpp>
+
+#include <gtest/gtest.h>
+
+#include "support/row_families.hpp"
+
+namespace {
+
+using namespace simdnorm;
+
+template <class K> struct BlocksOfRows : testing::Test {};
+template <class T, class Arch> struct Kind {
+  using Scalar = T;
+  using Architecture = Arch;
+};
+using Kinds = testing::Types<Kind<float, simd::DefaultArch>, Kind<double, simd::DefaultArch>,
+                             Kind<float, simd::NoSimd>, Kind<double, simd::NoSimd>>;
+TYPED_TEST_SUITE(BlocksOfRows, Kinds);
+
+int lanes_of(simd::All, int width) { return width; }
+int lanes_of(simd::First lanes, int) { return lanes.count; }
+
+// Adds 1 to each element that the block visits.
+template <class T, class Block>
+void visit(const Block& block, Index first, Index end, const Strided<T>& operand) {
+  block.columns(first, end, [&](auto column) {
+    block.rows(column, [&](auto at) {
+      T* p = block.address(operand, at);
+      for (int i = 0; i < lanes_of(at.lanes, Block::width); ++i) p[i] += T(1);
+    });
+  });
+}
+
+TYPED_TEST(BlocksOfRows, AlongVisitEachElementOnce) {
+  using T = typename TypeParam::Scalar;
+  using Arch = typename TypeParam::Architecture;
+  for (Index hidden = 1; hidden <= 70; ++hidden) {
+    for (Index first : {Index(0), Index(16)}) {
+      std::vector<T> memory(static_cast<std::size_t>(6 * (hidden + 3)), T(0));
+      const Strided<T> rows{memory.data(), hidden + 3, 1};
+      visit(RowsAlong<T, Arch, 2>{1}, first, hidden, rows);
+      visit(RowsAlong<T, Arch, 1>{4}, first, hidden, rows);
+      for (Index r = 0; r < 6; ++r) {
+        for (Index c = 0; c < hidden + 3; ++c) {
+          const bool meant = (r == 1 || r == 2 || r == 4) && c >= first && c < hidden;
+          ASSERT_EQ(memory[static_cast<std::size_t>(r * (hidden + 3) + c)], meant ? T(1) : T(0))
+              << r << ", " << c;
+        }
+      }
+    }
+  }
+}
+
+TYPED_TEST(BlocksOfRows, AcrossVisitEachElementOnce) {
+  using T = typename TypeParam::Scalar;
+  using Arch = typename TypeParam::Architecture;
+  const int capacity = RowsAcross<T, Arch>::capacity;
+  const Index after = capacity + 9, hidden = 5;
+  for (int count = 1; count <= capacity; ++count) {
+    std::vector<T> memory(static_cast<std::size_t>(2 * hidden * after), T(0));
+    const Strided<T> rows{memory.data(), hidden * after, after};
+    visit(RowsAcross<T, Arch>{after + 4, 1, 4, count}, 1, hidden, rows);
+    for (Index item = 0; item < 2; ++item) {
+      for (Index c = 0; c < hidden; ++c) {
+        for (Index a = 0; a < after; ++a) {
+          const bool meant = item == 1 && c >= 1 && a >= 4 && a < 4 + count;
+          ASSERT_EQ(memory[static_cast<std::size_t>((item * hidden + c) * after + a)], meant ? T(1) : T(0));
+        }
+      }
+    }
+  }
+}
+
+TYPED_TEST(BlocksOfRows, ARowOfABlockIsThatRow) {
+  using T = typename TypeParam::Scalar;
+  using Arch = typename TypeParam::Architecture;
+  const Index hidden = 7;
+  std::vector<T> memory(100, T(0));
+  const Strided<T> along{memory.data(), 10, 1};
+  visit(RowsAlong<T, Arch, 2>{2}.row(1), 0, hidden, along);
+  const Strided<T> beside{memory.data() + 50, 0, 6};
+  visit(RowsAcross<T, Arch>{0, 0, 1, 4}.row(2), 0, hidden, beside);
+  for (Index i = 0; i < 100; ++i) {
+    const bool meant = (i >= 30 && i < 37) || (i >= 50 && (i - 50) % 6 == 3 && i < 50 + 6 * hidden);
+    EXPECT_EQ(memory[static_cast<std::size_t>(i)], meant ? T(1) : T(0)) << i;
+  }
+}
+
+TYPED_TEST(BlocksOfRows, AbsentParametersAreOnesAndZerosInEveryColumn) {
+  using T = typename TypeParam::Scalar;
+  using Arch = typename TypeParam::Architecture;
+  const RowsAlong<T, Arch, 1> block{0};
+  const Index hidden = 100;
+  std::vector<T> values(100);
+  for (std::size_t i = 0; i < 100; ++i) values[i] = static_cast<T>(i);
+  const auto given = parameter_or<T>(values.data(), ones<T>), absent = parameter_or<T>(nullptr, ones<T>),
+             no_shift = parameter_or<T>(nullptr, zeros<T>);
+  block.columns(0, hidden, [&](auto at) {
+    T a[16], b[16], c[16];
+    simd::store(simd::All{}, a, block.parameter(given, at));
+    simd::store(simd::All{}, b, block.parameter(absent, at));
+    simd::store(simd::All{}, c, block.parameter(no_shift, at));
+    for (int i = 0; i < lanes_of(at.lanes, block.width); ++i) {
+      EXPECT_EQ(a[i], static_cast<T>(at.column + i));
+      EXPECT_EQ(b[i], T(1));
+      EXPECT_EQ(c[i], T(0));
+    }
+  });
+}
+
+}  // namespace

@@ -1,0 +1,15 @@
+# A program built without exceptions must abort, with the words that the exception carries in the other build.
+cmake_minimum_required(VERSION 3.21)
+foreach(call 1 2 3)
+  execute_process(COMMAND "${THROWS}" ${call} RESULT_VARIABLE status ERROR_VARIABLE thrown)
+  if(NOT status EQUAL 1 OR NOT thrown MATCHES "^simdnorm: ")
+    message(SEND_ERROR "call ${call} did not throw std::invalid_argument (status ${status}): ${thrown}")
+  endif()
+  execute_process(COMMAND "${ABORTS}" ${call} RESULT_VARIABLE status ERROR_VARIABLE printed)
+  if(status MATCHES "^[0-9]+$") # abort() is told in words
+    message(SEND_ERROR "call ${call} without exceptions did not abort: status ${status}")
+  endif()
+  if(NOT printed STREQUAL thrown)
+    message(SEND_ERROR "call ${call} says `${thrown}` with exceptions and `${printed}` without")
+  endif()
+endforeach()

@@ -1,0 +1,3 @@
+#include "support/operators_definition.hpp"
+
+template struct support::LayerNormOperator<float>;

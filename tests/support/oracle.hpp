@@ -1,0 +1,159 @@
+// LayerNorm and RMSNorm, forward and backward, in 128-bit floats straight from the formulas: no blocking, no shift, no
+// tricks. Rows lie contiguous here; a test of a strided tensor gathers its rows first.
+//
+//   LayerNorm  xhat = (x - mean) * rstd    rstd = 1 / sqrt(mean((x - mean)^2) + epsilon)    y = xhat * gamma + beta
+//   RMSNorm    xhat = x * rstd             rstd = 1 / sqrt(mean(x^2) + epsilon)             y = xhat * gamma
+//   with g = dy * gamma:
+//   LayerNorm  dx = (g - mean(g) - xhat * mean(g * xhat)) * rstd
+//   RMSNorm    dx = (g - xhat * mean(g * xhat)) * rstd
+//   dgamma = sum over rows of dy * xhat     dbeta = sum over rows of dy
+//
+// Where variance (or mean square) and epsilon are both 0, rstd is 0.
+#pragma once
+
+#include <cfloat>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "support/double_double.hpp"
+
+namespace oracle {
+
+#if defined(SIMDNORM_TEST_DOUBLE_DOUBLE)
+using quad = DoubleDouble;
+constexpr bool wide_exponents = false;  // squares of the smallest and largest doubles are out of range
+#elif LDBL_MANT_DIG == 113
+using quad = long double;
+constexpr bool wide_exponents = true;
+#elif defined(__SIZEOF_FLOAT128__)
+__extension__ typedef __float128 quad;
+constexpr bool wide_exponents = true;
+#else
+using quad = DoubleDouble;
+constexpr bool wide_exponents = false;
+#endif
+
+using Index = std::int64_t;
+enum class Norm { layer, rms };
+constexpr Norm norms[] = {Norm::layer, Norm::rms};
+inline const char* name(Norm norm) { return norm == Norm::layer ? "LayerNorm" : "RMSNorm"; }
+
+inline quad wide(float value) { return static_cast<quad>(static_cast<double>(value)); }
+inline quad wide(double value) { return static_cast<quad>(value); }
+inline quad wide(Index value) {
+  // Two halves, so that each is exact in a double.
+  const Index high = value / (Index(1) << 32);
+  return wide(static_cast<double>(high)) * wide(4294967296.0) +
+         wide(static_cast<double>(value - high * (Index(1) << 32)));
+}
+inline double narrow(quad value) { return static_cast<double>(value); }
+inline quad abs(quad value) { return value < wide(0.0) ? -value : value; }
+
+// 1 / sqrt(value), value > 0: Newton's iteration from double, after a scaling by powers of four into double's range.
+inline quad reciprocal_sqrt(quad value) {
+  quad scale = wide(1.0);
+  const quad up = wide(std::ldexp(1.0, 128)), down = wide(std::ldexp(1.0, -128));
+  const quad root_up = wide(std::ldexp(1.0, 64)), root_down = wide(std::ldexp(1.0, -64));
+  while (value >= up) value *= down, scale *= root_down;
+  while (value <= down) value *= up, scale *= root_up;
+  quad r = wide(1.0 / std::sqrt(narrow(value)));
+  for (int step = 0; step < 3; ++step) r += r * (wide(1.0) - value * r * r) * wide(0.5);
+  return r * scale;
+}
+
+struct Statistics {
+  quad mean;      // 0 for RMSNorm
+  quad variance;  // biased; the mean square for RMSNorm
+  quad rstd;
+};
+
+template <class T> Statistics statistics(Norm norm, const T* x, Index hidden, T epsilon) {
+  const quad count = wide(hidden);
+  quad mean = wide(0.0), variance = wide(0.0);
+  if (norm == Norm::layer) {
+    for (Index c = 0; c < hidden; ++c) mean += wide(x[c]);
+    mean /= count;
+  }
+  for (Index c = 0; c < hidden; ++c) {
+    const quad centred = wide(x[c]) - mean;
+    variance += centred * centred;
+  }
+  variance /= count;
+  // The 128-bit mean of equal numbers can be off in its last bit; the variance of a constant row is 0 all the same.
+  bool constant = norm == Norm::layer;
+  for (Index c = 1; c < hidden && constant; ++c) constant = x[c] == x[0];
+  if (constant) mean = wide(x[0]), variance = wide(0.0);
+  const quad radicand = variance + wide(epsilon);
+  return {mean, variance, radicand > wide(0.0) ? reciprocal_sqrt(radicand) : wide(0.0)};
+}
+
+template <class T> quad xhat(const Statistics& s, T x) { return (wide(x) - s.mean) * s.rstd; }
+
+// y of one row; gamma and beta may be null.
+template <class T>
+std::vector<quad> forward(Norm norm, const T* x, const T* gamma, const T* beta, T epsilon, Index hidden) {
+  const Statistics s = statistics(norm, x, hidden, epsilon);
+  std::vector<quad> y(static_cast<std::size_t>(hidden));
+  for (Index c = 0; c < hidden; ++c) {
+    quad value = xhat(s, x[c]);
+    if (gamma) value *= wide(gamma[c]);
+    if (beta) value += wide(beta[c]);
+    y[static_cast<std::size_t>(c)] = value;
+  }
+  return y;
+}
+
+// dx of one row.
+template <class T>
+std::vector<quad> backward(Norm norm, const T* dy, const T* x, const T* gamma, T epsilon, Index hidden) {
+  const Statistics s = statistics(norm, x, hidden, epsilon);
+  const quad count = wide(hidden);
+  std::vector<quad> g(static_cast<std::size_t>(hidden));
+  quad mean_g = wide(0.0), mean_g_xhat = wide(0.0);
+  for (Index c = 0; c < hidden; ++c) {
+    const quad value = gamma ? wide(dy[c]) * wide(gamma[c]) : wide(dy[c]);
+    g[static_cast<std::size_t>(c)] = value;
+    mean_g += value;
+    mean_g_xhat += value * xhat(s, x[c]);
+  }
+  mean_g = norm == Norm::layer ? mean_g / count : wide(0.0);
+  mean_g_xhat /= count;
+  for (Index c = 0; c < hidden; ++c) {
+    quad& value = g[static_cast<std::size_t>(c)];
+    value = (value - mean_g - xhat(s, x[c]) * mean_g_xhat) * s.rstd;
+  }
+  return g;
+}
+
+// dgamma and dbeta of all rows, and the sums of magnitudes that their errors are measured by.
+struct ParameterGradients {
+  std::vector<quad> dgamma, dbeta;
+  std::vector<quad> dgamma_magnitude;  // sum of |dy| * max(1, |xhat|)
+  std::vector<quad> dbeta_magnitude;   // sum of |dy|
+};
+
+template <class T>
+ParameterGradients parameter_gradients(Norm norm, const T* dy, const T* x, T epsilon, Index rows,
+                                       Index hidden) {
+  const std::size_t n = static_cast<std::size_t>(hidden);
+  const quad zero = wide(0.0), one = wide(1.0);
+  ParameterGradients out{std::vector<quad>(n, zero), std::vector<quad>(n, zero), std::vector<quad>(n, zero),
+                         std::vector<quad>(n, zero)};
+  for (Index r = 0; r < rows; ++r) {
+    const T* row_x = x + r * hidden;
+    const T* row_dy = dy + r * hidden;
+    const Statistics s = statistics(norm, row_x, hidden, epsilon);
+    for (std::size_t c = 0; c < n; ++c) {
+      const quad d = wide(row_dy[c]), h = xhat(s, row_x[c]), magnitude = abs(d);
+      out.dgamma[c] += d * h;
+      out.dbeta[c] += d;
+      out.dgamma_magnitude[c] += abs(h) > one ? magnitude * abs(h) : magnitude;
+      out.dbeta_magnitude[c] += magnitude;
+    }
+  }
+  return out;
+}
+
+}  // namespace oracle
