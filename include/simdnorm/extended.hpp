@@ -100,7 +100,7 @@ SIMDNORM_INLINE double inverse_square_root(Extended<double> x) {
   return r + simd::product(simd::product(r, 0.5), residual.hi);
 }
 
-// --- arrays of extended numbers: `count` first words, then `count` second words; count is a multiple of 16 -----------------
+// --- arrays of extended numbers: `count` first words, then `count` second words; count is a multiple of 16 ---
 
 /// total = part.
 template <class Arch> SIMDNORM_INLINE void start_total(const float* part, Index count, double* total) {

@@ -32,7 +32,7 @@ using DefaultArch = NoSimd;
 using DefaultArch = xsimd::default_arch;
 #endif
 
-// --- one product, rounded -----------------------------------------------------------------------------------------------
+// --- one product, rounded ---
 
 // GCC contracts a * b + c across statements and through intrinsics; an empty asm that claims to change the
 // product forbids it and costs no instruction. Where no fused instruction is enabled there is nothing to
@@ -67,7 +67,7 @@ SIMDNORM_INLINE double square_root(double x) {
 #endif
 }
 
-// --- registers ----------------------------------------------------------------------------------------------------------
+// --- registers ---
 
 /// The operations on a register of `width` elements of T.
 template <class T, class Arch> struct Register;
@@ -130,7 +130,7 @@ template <class T> struct Register<T, NoSimd> {
   static SIMDNORM_INLINE T keep(int /*count*/, T a) { return a; }
 };
 
-// --- the first elements of a register -----------------------------------------------------------------------------------
+// --- the first elements of a register ---
 
 /// Copies `count` < 2 * Half elements by halves: at most one copy of each power of two.
 template <int Half, class T> SIMDNORM_INLINE void copy_first(T* to, const T* from, int count) {
@@ -193,7 +193,7 @@ template <class R> SIMDNORM_INLINE void store_first(double* p, int count, __m512
 }
 #endif
 
-// --- vectors ------------------------------------------------------------------------------------------------------------
+// --- vectors ---
 
 /// A vector of T. Operators round each operation by itself; there is no fused multiply-add.
 template <class T, class Arch = DefaultArch> struct Vector {

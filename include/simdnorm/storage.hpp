@@ -59,7 +59,7 @@ struct Serial {
   }
 };
 
-// --- operands as arguments: a pointer to rows with no gaps, or Strided ----------------------------------
+// --- operands as arguments: a pointer to rows with no gaps, or Strided ---
 
 template <class X> struct ElementOf {};
 template <class T> struct ElementOf<T*> { using type = std::remove_const_t<T>; };

@@ -31,7 +31,7 @@ template <class P> struct LearnedVector {
   }
 };
 
-// --- the last arguments of a call: in any order, each at most once ------------------------------------------------------
+// --- the last arguments of a call: in any order, each at most once ---
 
 template <class Wanted> Wanted* find_last() { return nullptr; }
 template <class Wanted, class First, class... Rest> Wanted* find_last(First& first, Rest&... rest) {
@@ -69,7 +69,7 @@ template <class P, class... Last> GradientOptions gradient_options(RowShape shap
   return options;
 }
 
-// --- the functor ---------------------------------------------------------------------------------------------------------
+// --- the functor ---
 
 /// The part of a functor that does not depend on which norm it is.
 template <class P> class NormFunctor {
@@ -77,6 +77,11 @@ template <class P> class NormFunctor {
                 "simdnorm: LayerNorm<P> and RMSNorm<P> need P = float or double");
 
  protected:
+  /// The hidden size that a functor without gamma and beta is made with.
+  static Index checked_hidden(const char* name, Index hidden) {
+    if (hidden < 1) (Message() << name << ": hidden must be at least 1 but is " << hidden).fail();
+    return hidden;
+  }
   NormFunctor(const char* name, LearnedVector<P> gamma, LearnedVector<P> beta, Index hidden, P epsilon,
               Axes axes)
       : name_(name), gamma_(gamma), beta_(beta), hidden_(hidden), epsilon_(epsilon), axes_(axes) {

@@ -24,7 +24,7 @@ template <class P> class LayerNorm : private NormFunctor<P>, public TensorFuncto
       : Base("LayerNorm", gamma, beta, -1, epsilon, axes) {}
   /// Without gamma and beta.
   explicit LayerNorm(Index hidden, P epsilon = P(1e-5), Axes axes = {})
-      : Base("LayerNorm", nullptr, nullptr, hidden, epsilon, axes) {}
+      : Base("LayerNorm", nullptr, nullptr, Base::checked_hidden("LayerNorm", hidden), epsilon, axes) {}
 
   /// Last arguments, in any order: Moments<P>& (kept for backward), a device.
   template <class X, class Y, class... Last> void forward(const X& x, Y&& y, Last&&... last) const {

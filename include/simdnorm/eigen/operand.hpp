@@ -68,7 +68,7 @@ struct Operation {
   SIMDNORM_NOINLINE Message message() const { return Message() << norm << "." << method << ": "; }
 };
 
-// --- which Eigen types -------------------------------------------------------------------------------------------------------
+// --- which Eigen types ---
 
 template <class X, class = void>
 inline constexpr bool is_matrix = false;  // Matrix, Array, Map, Ref, Block, ...
@@ -137,7 +137,7 @@ template <class T, class X> Operand<T> operand(X& x) {
   return result;
 }
 
-// --- rows ----------------------------------------------------------------------------------------------------------------
+// --- rows ---
 
 /// The normalized dimensions [begin, end) of a layout, slowest first.
 struct AxisRange {

@@ -19,7 +19,7 @@ template <class P> class RMSNorm : private NormFunctor<P>, public TensorFunctor<
       : Base("RMSNorm", gamma, nullptr, -1, epsilon, axes) {}
   /// Without gamma.
   explicit RMSNorm(Index hidden, P epsilon = P(1e-6), Axes axes = {})
-      : Base("RMSNorm", nullptr, nullptr, hidden, epsilon, axes) {}
+      : Base("RMSNorm", nullptr, nullptr, Base::checked_hidden("RMSNorm", hidden), epsilon, axes) {}
 
   /// Last arguments, in any order: Moments<P>& (kept for backward), a device.
   template <class X, class Y, class... Last> void forward(const X& x, Y&& y, Last&&... last) const {

@@ -90,9 +90,10 @@ Index backward(RowShape shape, const Dy& dy, const X& x, const Scale& scale, con
 
 /// What the parameter gradients may be given.
 struct GradientOptions {
-  bool accumulate = false;  // add to dgamma and dbeta instead of overwriting them
-  void* workspace =
-      nullptr;  // gradient_workspace_bytes<T>(shape) bytes, aligned to a double; nullptr: allocated by the call
+  /// Adds to dgamma and dbeta instead of overwriting them.
+  bool accumulate = false;
+  /// gradient_workspace_bytes<T>(shape) bytes, aligned as a double is; nullptr: the call allocates them.
+  void* workspace = nullptr;
 };
 
 template <class Blocks, class T> Index gradient_workspace_bytes_of(RowShape shape, Index sums) {

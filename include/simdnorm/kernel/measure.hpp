@@ -25,37 +25,34 @@ SIMDNORM_NOINLINE void fold_about(Block block, Source source, Index hidden, cons
 }
 
 /// The power of two that brings the larger of max |x| and sqrt(epsilon) near 1; 1 where it is near enough,
-/// NaN where x is not finite.
-template <class Block, class Source, class T>
-T scale_of(const Block& block, const Source& source, Index hidden, T epsilon) {
-  using V = typename Block::Vector;
+/// NaN where x is not finite. For a block of one row across rows.
+template <class Row, class Source, class T>
+T scale_of(const Row& row, const Source& source, Index hidden, T epsilon) {
+  using V = typename Row::Vector;
   V largest = V::broadcast(T(0));
   V poison = largest;  // 0 * x: NaN as soon as one x is Inf or NaN
-  block.columns(0, hidden, [&](auto column) {
-    const V x = simd::keep(column.lanes, source.load(block, column));
-    largest = simd::max_magnitude(largest, x);
-    poison = poison + x * V::broadcast(T(0));
+  row.columns(0, hidden, [&](auto column) {
+    row.rows(column, [&](auto at) {
+      const V x = source.load(row, at);
+      largest = simd::max_magnitude(largest, x);
+      poison = poison + x * V::broadcast(T(0));
+    });
   });
-  T of_lane[V::width], poison_of_lane[V::width];
-  simd::store(simd::All{}, of_lane, largest);
-  simd::store(simd::All{}, poison_of_lane, poison);
-  T magnitude = static_cast<T>(simd::square_root(static_cast<double>(epsilon)));
-  const int lanes =
-      Block::columns_per_vector == 1 ? 1 : V::width;  // of rows that lie side by side this is the first
-  for (int lane = 0; lane < lanes; ++lane) {
-    if (!(poison_of_lane[lane] == T(0))) return std::numeric_limits<T>::quiet_NaN();
-    magnitude = std::max(magnitude, of_lane[lane]);
-  }
+  T magnitude[V::width], not_finite[V::width];  // the row is the first element
+  simd::store(simd::All{}, magnitude, largest);
+  simd::store(simd::All{}, not_finite, poison);
+  if (!(not_finite[0] == T(0))) return std::numeric_limits<T>::quiet_NaN();
+  const T reach = std::max(magnitude[0], static_cast<T>(simd::square_root(static_cast<double>(epsilon))));
   const int limit = std::numeric_limits<T>::max_exponent - 2;
-  const int exponent = magnitude > T(0) ? std::clamp(std::ilogb(magnitude), -limit, limit) : 0;
+  const int exponent = reach > T(0) ? std::clamp(std::ilogb(reach), -limit, limit) : 0;
   return std::abs(exponent) < limit / 4 ? T(1) : std::ldexp(T(1), -exponent);
 }
 
 /// Measures one row that was not measured well at first: scaled if it is of extreme magnitude, about its
 /// mean. Returns the moments of the row itself where T can hold them and x - mean cannot overflow, else those
 /// of the scaled row.
-template <class Statistic, class Block, class Source>
-SIMDNORM_NOINLINE RowMoments<typename Statistic::Scalar> measure_again(const Block& row, const Source& source,
+template <class Statistic, class Row, class Source>
+SIMDNORM_NOINLINE RowMoments<typename Statistic::Scalar> measure_again(const Row& row, const Source& source,
                                                                        const Statistic& statistic,
                                                                        Index hidden) {
   using T = typename Statistic::Scalar;
@@ -65,11 +62,11 @@ SIMDNORM_NOINLINE RowMoments<typename Statistic::Scalar> measure_again(const Blo
   const double wide_scale = static_cast<double>(scale);
   const Extended<T> epsilon{
       simd::product(simd::product(static_cast<double>(statistic.epsilon), wide_scale), wide_scale)};
-  T shift[static_cast<std::size_t>(Block::capacity)];
-  Extended<T> sums[static_cast<std::size_t>(Block::capacity)][Statistic::sums];
+  T shift[static_cast<std::size_t>(Row::capacity)];
+  Extended<T> sums[static_cast<std::size_t>(Row::capacity)][Statistic::sums];
   RowMoments<T> moments{};
-  for (int attempt = 0; attempt < 3;
-       ++attempt) {  // about the mean of a sample; about the mean; about the mean to all digits
+  // About the mean of a sample, then about the mean, then about the mean to all digits.
+  for (int attempt = 0; attempt < 3; ++attempt) {
     fold_about<Statistic>(row, source, hidden, &scale, attempt == 0, shift, sums);
     if (Statistic::finish(sums[0], shift[0], hidden, epsilon, moments)) break;
     shift[0] = moments.mean;

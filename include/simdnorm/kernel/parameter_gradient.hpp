@@ -128,7 +128,7 @@ template <class T, class Arch, bool Beta> class ParameterGradient {
       const Index end = std::min(c + fold_lanes, hidden_);
       if (accumulate)
         row.columns(c, end, [&](auto at) {
-          simd::store(simd::All{}, values + at.column - c, simd::load<V>(at.lanes, gradient + at.column));
+          simd::store(simd::All{}, values + (at.column - c), simd::load<V>(at.lanes, gradient + at.column));
         });
       for (T& value : values) {
         const Index i = offset + c + (&value - values);
@@ -136,7 +136,7 @@ template <class T, class Arch, bool Beta> class ParameterGradient {
         value = sum == sum ? sum : std::numeric_limits<T>::quiet_NaN();  // the canonical NaN, whatever x held
       }
       row.columns(c, end, [&](auto at) {
-        simd::store(at.lanes, gradient + at.column, simd::load<V>(simd::All{}, values + at.column - c));
+        simd::store(at.lanes, gradient + at.column, simd::load<V>(simd::All{}, values + (at.column - c)));
       });
     }
   }

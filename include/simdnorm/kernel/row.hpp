@@ -3,8 +3,9 @@
 // A block is a few rows that a driver takes at once. In RowsAlong the elements of a vector lie along a row (a
 // contiguous row); in RowsAcross they are one column of neighbouring rows (rows that lie side by side). Both
 // fold by the same tree, so a row gives the same bits in either, with vectors of any width:
-//   column c belongs to virtual lane c mod 16; a step of 64 columns gives each lane (e0 + e1) + (e2 + e3); a lane adds up to
-//   8 steps in T and is then added to its total in Extended<T>; the 16 totals are added pairwise.
+//   column c belongs to virtual lane c mod 16; a step of 64 columns gives each lane (e0 + e1) + (e2 + e3);
+//   a lane adds up to 8 steps in T and is then added to its total in Extended<T>;
+//   the 16 totals are added pairwise.
 #pragma once
 
 #include <algorithm>
@@ -54,7 +55,7 @@ template <class Vector, int Sums> struct Terms {
   }
 };
 
-// --- the tree of a fold ---------------------------------------------------------------------------------
+// --- the tree of a fold ---
 
 /// (e0 + e1) + (e2 + e3) of the columns at, at + spacing, at + 2 * spacing, at + 3 * spacing.
 template <class Term, class Lanes>
@@ -84,7 +85,7 @@ template <class Arch, class U> SIMDNORM_INLINE U sum_of_lanes(const U* lanes) {
   return pairwise<V::width>([&](int lane) { return last[lane]; });
 }
 
-// --- blocks ---------------------------------------------------------------------------------------------
+// --- blocks ---
 
 template <class T, class Arch> struct RowsAcross;
 

@@ -20,7 +20,8 @@ template <class T> inline T rstd_of(Extended<T> power) {
 }
 
 /// LayerNorm: mean and variance, from one pass over d = x - shift for a shift near the mean:
-///   mean = shift + sum(d)/n, kept as mean + mean_low;  variance = sum(d^2)/n - (sum(d)/n)^2;  rstd = 1/sqrt(variance + epsilon).
+///   mean = shift + sum(d)/n, kept as mean + mean_low;
+///   variance = sum(d^2)/n - (sum(d)/n)^2;  rstd = 1/sqrt(variance + epsilon).
 /// Where |mean - shift| exceeds half the root, the difference of squares would cost digits: measured again
 /// about the mean.
 template <class T> struct Variance {
