@@ -1,4 +1,5 @@
-// Which operands are refused, against a count of the bytes that each occupies. (What the messages say: errors_test.cpp.)
+// Which operands are refused, against a count of the bytes that each occupies. (What the messages say:
+// errors_test.cpp.)
 #include <simdnorm/check.hpp>
 
 #include <gtest/gtest.h>
@@ -32,9 +33,9 @@ bool is_accepted(RowShape shape, const Strided<const float>& x, const Strided<fl
   }
 }
 
-// Random shapes and strides in a small buffer. What is accepted must be harmless: y's elements apart from each other, and y either
-// x itself or apart from x. What is refused must not be: but for patterns so entangled that the check does not follow them, which
-// must be rare.
+// Random shapes and strides in a small buffer. What is accepted must be harmless: y's elements apart from
+// each other, and y either x itself or apart from x. What is refused must not be: but for patterns so
+// entangled that the check does not follow them, which must be rare.
 TEST(Check, AcceptsWhatDoesNotOverlap) {
   Random random(1);
   std::vector<float> memory(4000);

@@ -1,5 +1,5 @@
-// Wrong arguments to the pointer layer: std::invalid_argument whose words name the operation and the sizes, and not one
-// byte written. Then the matrix of aliasings: what may overlap works, everything else is refused.
+// Wrong arguments to the pointer layer: std::invalid_argument whose words name the operation and the sizes,
+// and not one byte written. Then the matrix of aliasings: what may overlap works, everything else is refused.
 #include <simdnorm/storage.hpp>
 
 #include <gtest/gtest.h>
@@ -34,7 +34,8 @@ template <class T> struct Errors : testing::Test {
   }
   void allowed(const std::function<void()>& call) { EXPECT_NO_THROW(call()); }
 
-  // Operands lie one after another in one buffer: x, dy, y, dx (rows * hidden each), gamma, beta, dgamma, dbeta (hidden each).
+  // Operands lie one after another in one buffer: x, dy, y, dx (rows * hidden each), gamma, beta, dgamma,
+  // dbeta (hidden each).
   T* at(Index offset) { return buffer.data() + offset; }
   T* x() { return at(0); }
   T* dy() { return at(rows * hidden); }

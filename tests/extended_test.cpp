@@ -35,8 +35,9 @@ TEST(ExtendedDouble, SumsAndProductsOfTwoDoublesAreExact) {
   }
 }
 
-// Bounds of Joldes, Muller and Popescu, Tight and rigorous error bounds for basic building blocks of double-word arithmetic
-// (2017), with room for the plainer product: 2^-106 is a unit in the last place of a double-double.
+// Bounds of Joldes, Muller and Popescu, Tight and rigorous error bounds for basic building blocks of
+// double-word arithmetic (2017), with room for the plainer product: 2^-106 is a unit in the last place of a
+// double-double.
 TEST(ExtendedDouble, ArithmeticHasTwiceTheDigits) {
   Random random(2);
   const double unit = std::ldexp(1.0, -106);
@@ -138,6 +139,24 @@ TYPED_TEST(Totals, KeepTwiceTheDigitsOfManyParts) {
     const auto at = static_cast<std::size_t>(i);
     const quad got = value_of(total_at<T>(total.data(), count, i));
     EXPECT_LE(narrow(oracle::abs(got - exact[at]) / sizes[at]), bound) << i;
+  }
+  // Rounded once: what is nearest to the total.
+  std::vector<T> rounded(static_cast<std::size_t>(count));
+  round_total<Arch>(total.data(), count, rounded.data());
+  for (Index i = 0; i < count; ++i)
+    EXPECT_EQ(rounded[static_cast<std::size_t>(i)], total_at<T>(total.data(), count, i).high()) << i;
+}
+
+TEST(MeanOf, ASumIsTheQuotient) {
+  Random random(7);
+  for (Index n = 1; n <= 5000; ++n) {
+    const double count = static_cast<double>(n);
+    const Extended<float> sum{random.log_uniform(-30, 30)};
+    const quad exact = value_of(sum) / wide(count), exact_double = exact;
+    EXPECT_LE(narrow(oracle::abs(value_of(mean_of(sum, count)) / exact - wide(1.0))), 0x1p-52) << n;
+    const Extended<double> wide_sum{sum.value};
+    EXPECT_LE(narrow(oracle::abs(value_of(mean_of(wide_sum, count)) / exact_double - wide(1.0))), 0x1p-103)
+        << n;
   }
 }
 

@@ -1,5 +1,5 @@
-// Rows at the ends of the number range: the smallest and the largest magnitudes, epsilon 0, variance near epsilon, constant
-// rows, and rows with NaN or Inf, which stay in their row.
+// Rows at the ends of the number range: the smallest and the largest magnitudes, epsilon 0, variance near
+// epsilon, constant rows, and rows with NaN or Inf, which stay in their row.
 #include <simdnorm/storage.hpp>
 
 #include <gtest/gtest.h>
@@ -20,7 +20,8 @@ TYPED_TEST_SUITE(Extremes, Elements);
 
 template <class T> struct MagnitudeRows {
   Problem<T> p;
-  // Rows whose largest magnitude is about 2^k, for each k from end to end, by turns normal, uniform, with a mean and log-uniform.
+  // Rows whose largest magnitude is about 2^k, for each k from end to end, by turns normal, uniform, with a
+  // mean and log-uniform.
   MagnitudeRows(Index hidden, T epsilon, int step, std::uint64_t seed) {
     Random random(seed);
     p.hidden = hidden;
@@ -91,7 +92,8 @@ TYPED_TEST(Extremes, SideBySideRowsAtEveryMagnitude) {
   }
 }
 
-// dx is about dy * rstd: dy is given the magnitude that brings it near 1, or as near as dy's own range allows.
+// dx is about dy * rstd: dy is given the magnitude that brings it near 1, or as near as dy's own range
+// allows.
 TYPED_TEST(Extremes, BackwardAtEveryMagnitude) {
   using T = TypeParam;
   if (!oracle::wide_exponents && sizeof(T) == 8) GTEST_SKIP() << "the oracle's exponents are those of double";
@@ -214,7 +216,7 @@ TYPED_TEST(Extremes, GradientsOfConstantRows) {
   }
 }
 
-// --- NaN and Inf ----------------------------------------------------------------------------------------------------------
+// --- NaN and Inf ---
 
 template <class T> std::uint64_t canonical_nan() {
   return sizeof(T) == 4 ? 0x7fc00000u : 0x7ff8000000000000u;
@@ -269,7 +271,8 @@ TYPED_TEST(Extremes, NotFiniteStaysInItsRow) {
   }
 }
 
-// A dy that is not finite spoils dx of its row (all of it hangs on the row's sums), and its own column of dgamma and dbeta.
+// A dy that is not finite spoils dx of its row (all of it hangs on the row's sums), and its own column of
+// dgamma and dbeta.
 TYPED_TEST(Extremes, NotFiniteGradientStaysInItsRowAndColumn) {
   using T = TypeParam;
   const T inf = std::numeric_limits<T>::infinity();

@@ -1,6 +1,7 @@
-// One hash over the bits of a fixed battery: y, moments, dx, dgamma and dbeta of both norms, float and double, contiguous and
-// strided. The same constants must come out of every instruction set, compiler, -O level and number of threads. A change of
-// the kernels that changes bits on purpose changes the constants, and says so in CHANGELOG.md.
+// One hash over the bits of a fixed battery: y, moments, dx, dgamma and dbeta of both norms, float and
+// double, contiguous and strided. The same constants must come out of every instruction set, compiler, -O
+// level and number of threads. A change of the kernels that changes bits on purpose changes the constants,
+// and says so in CHANGELOG.md.
 #include <simdnorm/storage.hpp>
 
 #include <gtest/gtest.h>
@@ -14,7 +15,7 @@ using namespace support;
 using simdnorm::Index;
 
 constexpr std::uint64_t golden_inputs = 0x63862aa22c3121fb;
-constexpr std::uint64_t golden_float = 0xd313c23d83253b22;
+constexpr std::uint64_t golden_float = 0x4f9284f0db2e4b3e;
 constexpr std::uint64_t golden_double = 0x16af7e2c5c0dbd39;
 
 template <class T> Problem<T> battery_problem(Index rows, Index hidden, int n) {

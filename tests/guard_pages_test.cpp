@@ -1,8 +1,10 @@
-// Every operand between guard pages, for hidden 1..300, at every offset from its page: no access outside the buffers, inputs
-// on read-only pages, and results that do not depend on where an operand lies.
+// Every operand between guard pages, for hidden 1..300, at every offset from its page: no access outside the
+// buffers, inputs on read-only pages, and results that do not depend on where an operand lies.
 #include "support/guard_pages.hpp"
 
 #include <gtest/gtest.h>
+
+#include <memory>
 
 #include "support/accuracy.hpp"
 
@@ -13,7 +15,7 @@ using simdnorm::Index;
 
 #if SIMDNORM_TEST_GUARD_PAGES
 
-constexpr Index rows = 5;  // two blocks of two rows and one alone; in the strided cases one run of five
+constexpr Index rows = 9;  // blocks of 8, or two of 4, and a row alone; in the strided cases one run of nine
 constexpr Index longest = 300;
 
 template <class T> struct Operands {
@@ -22,11 +24,13 @@ template <class T> struct Operands {
   GuardedOutput<T> y{capacity}, dx{capacity}, dgamma{capacity}, dbeta{capacity};
   GuardedOutput<RowMoments<T>> moments{2 * capacity};
 
-  bool ok() {
+  // Fills the inputs: x with numbers below `level`, the others with numbers below 1.
+  bool fill(T level) {
     Random random(1);
-    const auto normal = [&] { return static_cast<T>(random.uniform()); };
+    const auto number = [&] { return static_cast<T>(random.uniform()); };
     return x.ok() && dy.ok() && gamma.ok() && beta.ok() && y.ok() && dx.ok() && dgamma.ok() && dbeta.ok() &&
-           moments.ok() && x.fill(normal) && dy.fill(normal) && gamma.fill(normal) && beta.fill(normal);
+           moments.ok() && x.fill([&] { return number() * level; }) && dy.fill(number) &&
+           gamma.fill(number) && beta.fill(number);
   }
 };
 
@@ -40,7 +44,8 @@ template <class T> std::vector<T> gather(const T* data, const Layout<T>& layout)
   return out;
 }
 
-// Forward and backward of both norms, every operand placed the same way; the outputs against those of ordinary memory.
+// Forward and backward of both norms, every operand placed the same way; the outputs against those of
+// ordinary memory.
 template <class T> void check_placement(Operands<T>& m, const Layout<T>& layout, Placement where) {
   const RowShape shape = layout.shape;
   const Index extent = layout.extent(), hidden = shape.hidden;
@@ -87,19 +92,23 @@ template <class T> void check_placement(Operands<T>& m, const Layout<T>& layout,
 
 template <class T> class GuardPages : public testing::Test {
  protected:
-  void SetUp() override { ASSERT_TRUE(operands.ok()) << "no guard pages could be mapped"; }
+  void SetUp() override { place_numbers(T(1)); }
+  void place_numbers(T level) {
+    operands = std::make_unique<Operands<T>>();
+    ASSERT_TRUE(operands->fill(level)) << "no guard pages could be mapped";
+  }
   // At both ends, at all 16 offsets.
   void check(const Layout<T>& layout) {
     for (Index offset = 0; offset < 16; ++offset) {
       for (bool at_back : {false, true}) {
-        check_placement(operands, layout, {at_back, offset});
+        check_placement(*operands, layout, {at_back, offset});
         ASSERT_FALSE(this->HasFatalFailure())
             << "hidden " << layout.shape.hidden << ", offset " << offset
             << (at_back ? " before the back guard" : " after the front guard");
       }
     }
   }
-  Operands<T> operands;
+  std::unique_ptr<Operands<T>> operands;
 };
 using Elements = testing::Types<float, double>;
 TYPED_TEST_SUITE(GuardPages, Elements);
@@ -115,6 +124,20 @@ TYPED_TEST(GuardPages, RowsOfAWiderMatrix) {
   for (Index hidden = 1; hidden <= longest; hidden += hidden < 70 ? 1 : 13) {
     this->check({{rows, hidden}, hidden + 3, 1});
     if (this->HasFatalFailure()) return;
+  }
+}
+
+// What is rare has loops of its own: rows that must be scaled, and rows that are not finite.
+TYPED_TEST(GuardPages, RowsOfExtremeMagnitudeAndNotFinite) {
+  using T = TypeParam;
+  for (const T level : {std::ldexp(T(1), std::numeric_limits<T>::max_exponent - 3),
+                        std::numeric_limits<T>::min(), std::numeric_limits<T>::quiet_NaN()}) {
+    this->place_numbers(level);
+    for (Index hidden = 1; hidden <= longest; hidden += hidden < 20 ? 1 : 31) {
+      this->check({{rows, hidden}, hidden, 1});
+      this->check({{rows, hidden, rows}, rows * hidden, rows});
+      if (this->HasFatalFailure()) return;
+    }
   }
 }
 
@@ -137,25 +160,25 @@ TYPED_TEST(GuardPages, AnyNumberOfRowsSideBySide) {
 TYPED_TEST(GuardPages, AccessOutsideEndsTheProgram) {
   using T = TypeParam;
   testing::FLAGS_gtest_death_test_style = "threadsafe";
-  const volatile T* last = this->operands.x.place({true, 0}, 3) + 2;
+  const volatile T* last = this->operands->x.place({true, 0}, 3) + 2;
   EXPECT_DEATH(static_cast<void>(*(last + 1)), "");
-  const volatile T* first = this->operands.x.place({false, 0}, 3);
+  const volatile T* first = this->operands->x.place({false, 0}, 3);
   EXPECT_DEATH(static_cast<void>(*(first - 1)), "");
   EXPECT_DEATH(*const_cast<volatile T*>(first) = T(1), "");
-  volatile T* y = this->operands.y.place({true, 0}, 3);
+  volatile T* y = this->operands->y.place({true, 0}, 3);
   EXPECT_DEATH(y[3] = T(1), "");
 }
 #endif
 TYPED_TEST(GuardPages, AStrayWriteBesideAnOperandIsSeen) {
   using T = TypeParam;
-  T* y = this->operands.y.place({false, 5}, 3);
-  EXPECT_TRUE(this->operands.y.slack_untouched());
+  T* y = this->operands->y.place({false, 5}, 3);
+  EXPECT_TRUE(this->operands->y.slack_untouched());
   const T saved = y[3];
   y[3] = T(1);
-  EXPECT_FALSE(this->operands.y.slack_untouched());
+  EXPECT_FALSE(this->operands->y.slack_untouched());
   y[3] = saved;
   y[-1] = T(1);
-  EXPECT_FALSE(this->operands.y.slack_untouched());
+  EXPECT_FALSE(this->operands->y.slack_untouched());
 }
 
 #endif

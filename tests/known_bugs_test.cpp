@@ -1,5 +1,6 @@
-// Bugs that other libraries shipped, one test each, named after what went wrong; the numbers in comments are theirs. Each holds
-// for both norms, float and double, where it makes sense. (Those of tensor shapes: eigen/known_bugs_test.cpp.)
+// Bugs that other libraries shipped, one test each, named after what went wrong; the numbers in comments are
+// theirs. Each holds for both norms, float and double, where it makes sense. (Those of tensor shapes:
+// eigen/known_bugs_test.cpp.)
 #include <simdnorm/storage.hpp>
 
 #include <gtest/gtest.h>
@@ -150,8 +151,8 @@ TYPED_TEST(KnownBugs, PaddingCountsInTheVariance) {
   for (Index hidden = 2; hidden <= 70; ++hidden) {
     Problem<T> p = make_problem<T>(3, hidden, {{Family::normal, 100, 0}}, Parameters::none, T(0), 6);
     check_forward_rows(Norm::layer, p, run_forward(Norm::layer, p).y, "padding");
-    // And in the means of backward. dx is what is left of a dy 100 times its size, so its error may be 100 times what it is
-    // elsewhere; a zero counted as data is 10,000 times more.
+    // And in the means of backward. dx is what is left of a dy 100 times its size, so its error may be 100
+    // times what it is elsewhere; a zero counted as data is 10,000 times more.
     for (T& value : p.dy) value += T(100);
     const Backward<T> out = run_backward(Norm::layer, p, run_forward(Norm::layer, p).moments);
     for (Index r = 0; r < 3; ++r) {
@@ -164,7 +165,8 @@ TYPED_TEST(KnownBugs, PaddingCountsInTheVariance) {
 }
 
 #if SIMDNORM_TEST_GUARD_PAGES
-// onnxruntime#17943: the last vector of the last row is read past the end. (All operands and sizes: guard_pages_test.cpp.)
+// onnxruntime#17943: the last vector of the last row is read past the end. (All operands and sizes:
+// guard_pages_test.cpp.)
 TYPED_TEST(KnownBugs, LastVectorIsReadPastTheEnd) {
   using T = TypeParam;
   GuardedInput<T> pages(300);
@@ -179,7 +181,8 @@ TYPED_TEST(KnownBugs, LastVectorIsReadPastTheEnd) {
   }
 }
 
-// pytorch#181555, vllm#42862: row times column in 32 bits. Two rows far apart in a mapping of which only their pages are used.
+// pytorch#181555, vllm#42862: row times column in 32 bits. Two rows far apart in a mapping of which only
+// their pages are used.
 TYPED_TEST(KnownBugs, OffsetsBeyondThirtyTwoBits) {
   using T = TypeParam;
   const Index distance = (Index(1) << 32) / static_cast<Index>(sizeof(T)) * 4 + 1024, hidden = 70;
@@ -195,7 +198,8 @@ TYPED_TEST(KnownBugs, OffsetsBeyondThirtyTwoBits) {
   for (Norm norm : oracle::norms) {
     const Forward<T> expected = run_forward(norm, p);
     const Backward<T> gradients = run_backward(norm, p, expected.moments);
-    // Rows far apart, then columns far apart: (row, column) at row * distance + column, and the other way round.
+    // Rows far apart, then columns far apart: (row, column) at row * distance + column, and the other way
+    // round.
     for (bool columns : {false, true}) {
       Problem<T> q = p;
       if (columns) {  // two columns of 70 rows
@@ -330,8 +334,8 @@ TYPED_TEST(KnownBugs, NegativeEpsilonIsAccepted) {
   EXPECT_THROW(this->layer_norm({T(1), T(2)}, 2, T(-1e-5)), std::invalid_argument);
 }
 
-// trueno#178: dgamma is never written; Megatron-LM#6859: gamma is applied twice. Both are hidden where gamma is 1 or dgamma
-// starts at 0.
+// trueno#178: dgamma is never written; Megatron-LM#6859: gamma is applied twice. Both are hidden where gamma
+// is 1 or dgamma starts at 0.
 TYPED_TEST(KnownBugs, GradientOfGammaIsNotWrittenOrGammaAppliedTwice) {
   using T = TypeParam;
   for (Norm norm : oracle::norms) {
@@ -351,8 +355,8 @@ TYPED_TEST(KnownBugs, GradientOfGammaIsNotWrittenOrGammaAppliedTwice) {
   }
 }
 
-// tt-mlir#8561: rows of mean 0 and variance 1 hide a norm that does nothing. ncnn#6903: an approximate reciprocal root, good to
-// three digits.
+// tt-mlir#8561: rows of mean 0 and variance 1 hide a norm that does nothing. ncnn#6903: an approximate
+// reciprocal root, good to three digits.
 TYPED_TEST(KnownBugs, HiddenByUnitVarianceOrApproximateRoot) {
   using T = TypeParam;
   for (Norm norm : oracle::norms) {
@@ -370,8 +374,9 @@ TYPED_TEST(KnownBugs, HiddenByUnitVarianceOrApproximateRoot) {
   }
 }
 
-// vllm#49603: a mode that promises results independent of the batch was compared with itself. Here a batch is compared with a
-// scalar model of one row, which knows nothing of batches: equal rows must be equal wherever they stand.
+// vllm#49603: a mode that promises results independent of the batch was compared with itself. Here a batch is
+// compared with a scalar model of one row, which knows nothing of batches: equal rows must be equal wherever
+// they stand.
 TYPED_TEST(KnownBugs, BatchInvarianceComparedWithItself) {
   using T = TypeParam;
   for (Norm norm : oracle::norms) {

@@ -1,5 +1,6 @@
-// Laws that hold bit for bit: in place == out of place; a row's result does not know its neighbours, its position, its
-// alignment, the order of tasks or the number of threads. (pointers == functors == customOp: eigen/laws_test.cpp.)
+// Laws that hold bit for bit: in place == out of place; a row's result does not know its neighbours, its
+// position, its alignment, the order of tasks or the number of threads. (pointers == functors == customOp:
+// eigen/laws_test.cpp.)
 #include <simdnorm/storage.hpp>
 
 #include <gtest/gtest.h>
@@ -14,7 +15,8 @@ namespace {
 using namespace support;
 using simdnorm::Index;
 
-// Ordinary rows and those that go other ways through the kernels: measured again, scaled, constant, not finite.
+// Ordinary rows and those that go other ways through the kernels: measured again, scaled, constant, not
+// finite.
 template <class T> Problem<T> every_path(Index rows, Index hidden, std::uint64_t seed) {
   const std::vector<RowKind> kinds = {
       {Family::normal, 0, 0},     {Family::normal, 1e6, 2},     {Family::outlier_first, 10, 0},
@@ -129,8 +131,8 @@ TYPED_TEST(Laws, RowsPermute) {
   }
 }
 
-// At epsilon 0 a power of two goes through: y(2^k x) == y(x), for all x and 2^k x that are normal numbers with normal squares
-// or not, and rstd and dx are divided by it.
+// At epsilon 0 a power of two goes through: y(2^k x) == y(x), for all x and 2^k x that are normal numbers
+// with normal squares or not, and rstd and dx are divided by it.
 TYPED_TEST(Laws, PowersOfTwoGoThroughAtEpsilonZero) {
   using T = TypeParam;
   const int reach = sizeof(T) == 4 ? 99 : 980;

@@ -1,4 +1,5 @@
-// layer_norm_forward on raw pointers: accuracy for every hidden size and family of rows, and what its contract says.
+// layer_norm_forward on raw pointers: accuracy for every hidden size and family of rows, and what its
+// contract says.
 #include <simdnorm/layer_norm.hpp>
 
 #include "support/accuracy.hpp"
@@ -40,6 +41,23 @@ TYPED_TEST(LayerNormForward, LongRowsAreWithinFiveUnits) {
                                       {Family::plus_minus_c, 1e6, 0}};
   const Problem<T> p = make_problem<T>(7, 65536, kinds, Parameters::both, T(1e-5), 65536);
   check_forward_rows(Norm::layer, p, run_forward(Norm::layer, p).y, "long rows");
+}
+
+// The sample's mean is then far from the row's, by many deviations: measured about it alone, the variance
+// would be a small difference of large numbers.
+TYPED_TEST(LayerNormForward, RowsWhoseSampleMisleadsAreWithinFiveUnits) {
+  using T = TypeParam;
+  for (Index hidden : {65, 80, 128, 300, 1000, 1024, 4096, 5000, 16384, 65536}) {
+    const std::vector<RowKind> kinds = {{Family::outliers_first_16, 0, 0},
+                                        {Family::outliers_sampled, 0, 1},
+                                        {Family::outliers_first_16, 1e3, -4},
+                                        {Family::outliers_sampled, -1e5, 0},
+                                        {Family::outliers_sampled, 10, 3}};
+    const Problem<T> p = make_problem<T>(5, hidden, kinds, Parameters::both, T(0), 7);
+    const Forward<T> out = run_forward(Norm::layer, p);
+    check_forward_rows(Norm::layer, p, out.y, "misleading sample");
+    check_moments(Norm::layer, p, out.moments, "misleading sample");
+  }
 }
 
 TYPED_TEST(LayerNormForward, MomentsDoNotChangeY) {

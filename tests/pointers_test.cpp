@@ -1,5 +1,6 @@
-// The umbrella of the pointer layer, called as a user without Eigen calls it: raw pointers, literal nullptr, default
-// arguments. What the operators compute is tested elsewhere; here each overload must reach the same code.
+// The umbrella of the pointer layer, called as a user without Eigen calls it: raw pointers, literal nullptr,
+// default arguments. What the operators compute is tested elsewhere; here each overload must reach the same
+// code.
 #include <simdnorm/pointers.hpp>
 
 #if defined(EIGEN_WORLD_VERSION)

@@ -1,4 +1,5 @@
-// A layer norm of a real sentence encoder (data/README.md): forward against the oracle, and against the framework's output.
+// A layer norm of a real sentence encoder (data/README.md): forward against the oracle, and against the
+// framework's output.
 #include <simdnorm/storage.hpp>
 
 #include <gtest/gtest.h>
@@ -63,8 +64,8 @@ TEST_F(SentenceEncoder, ForwardIsWithinFiveUnitsOfTheOracle) {
   check_forward_rows(Norm::layer, data.p, run_forward(Norm::layer, data.p).y, "sentence encoder");
 }
 
-// The framework's own error on these rows is measured against the oracle first; ours and its output may then differ by no more
-// than the two errors together.
+// The framework's own error on these rows is measured against the oracle first; ours and its output may then
+// differ by no more than the two errors together.
 TEST_F(SentenceEncoder, ForwardAgreesWithTheFramework) {
   const std::vector<float> y = run_forward(Norm::layer, data.p).y;
   double framework = 0, ours = 0, difference = 0;

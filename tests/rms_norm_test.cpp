@@ -1,4 +1,5 @@
-// rms_norm_forward on raw pointers: accuracy for every hidden size and family of rows, and what its contract says.
+// rms_norm_forward on raw pointers: accuracy for every hidden size and family of rows, and what its contract
+// says.
 #include <simdnorm/rms_norm.hpp>
 
 #include "support/accuracy.hpp"

@@ -1,4 +1,5 @@
-// Vectors of every width there is here: loads and stores whole and in part, and arithmetic that rounds each operation by itself.
+// Vectors of every width there is here: loads and stores whole and in part, and arithmetic that rounds each
+// operation by itself.
 #include <simdnorm/simd.hpp>
 
 #include <gtest/gtest.h>
@@ -106,6 +107,21 @@ TYPED_TEST(Vectors, KeepClearsTheOthers) {
   }
   simd::store(simd::All{}, out.data(), simd::keep(simd::All{}, V::broadcast(T(3))));
   for (T value : out) EXPECT_EQ(value, T(3));
+}
+
+TYPED_TEST(Vectors, CanonicalMakesEveryNanTheQuietOneAndKeepsNumbers) {
+  using T = typename TestFixture::Scalar;
+  using V = typename TestFixture::Vector;
+  const T nan = std::numeric_limits<T>::quiet_NaN(), inf = std::numeric_limits<T>::infinity();
+  T out[TestFixture::lanes];
+  for (const T value : {-nan, nan, std::numeric_limits<T>::signaling_NaN()}) {
+    simd::store(simd::All{}, out, simd::canonical(V::broadcast(value)));
+    for (const T got : out) EXPECT_EQ(bits_of(got), bits_of(nan));
+  }
+  for (const T value : {T(0), -T(0), inf, -inf, std::numeric_limits<T>::denorm_min(), T(-3)}) {
+    simd::store(simd::All{}, out, simd::canonical(V::broadcast(value)));
+    for (const T got : out) EXPECT_EQ(bits_of(got), bits_of(value));
+  }
 }
 
 TYPED_TEST(Vectors, ArithmeticIsThatOfNumbers) {

@@ -1,5 +1,5 @@
-// Operands with strides: rows of a wider matrix, and rows that lie side by side (a normalized axis that is not contiguous).
-// The rows' bits are those of contiguous rows, and nothing between the rows is written.
+// Operands with strides: rows of a wider matrix, and rows that lie side by side (a normalized axis that is
+// not contiguous). The rows' bits are those of contiguous rows, and nothing between the rows is written.
 #include <simdnorm/storage.hpp>
 
 #include <gtest/gtest.h>
@@ -132,7 +132,8 @@ TYPED_TEST(StridedRows, SlicesOfAWiderMatrixStayContiguous) {
   }
 }
 
-// One operand side by side and the other not: x of a transposed matrix to y of a plain one, for a single row of columns.
+// One operand side by side and the other not: x of a transposed matrix to y of a plain one, for a single row
+// of columns.
 TYPED_TEST(StridedRows, ColumnsAndRowsMix) {
   using T = TypeParam;
   for (Norm norm : oracle::norms) {

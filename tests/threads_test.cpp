@@ -1,5 +1,6 @@
-// Races: more threads than cores, round after round, on small tasks; and operators called from several threads at once on
-// shared inputs. ThreadSanitizer builds of this program are what it is for; the bits are compared in every build.
+// Races: more threads than cores, round after round, on small tasks; and operators called from several
+// threads at once on shared inputs. ThreadSanitizer builds of this program are what it is for; the bits are
+// compared in every build.
 #include <simdnorm/storage.hpp>
 
 #include <gtest/gtest.h>

@@ -76,15 +76,15 @@ class Check {
   }
 
   /// The beginning of an error's words, and its end.
-  SIMDNORM_NOINLINE Message message() const { return Message() << operation_ << ": "; }
-  [[noreturn]] SIMDNORM_NOINLINE void stop(Message& words) const {
+  SIMDNORM_COLD Message message() const { return Message() << operation_ << ": "; }
+  [[noreturn]] SIMDNORM_COLD void stop(Message& words) const {
     words << " (rows " << shape_.rows << ", hidden " << shape_.hidden;
     if (shape_.after != 1) words << ", after " << shape_.after;
     (words << ")").fail();
   }
 
  private:
-  [[noreturn]] SIMDNORM_NOINLINE void overlap(const Region& a, const Region& b) const {
+  [[noreturn]] SIMDNORM_COLD void overlap(const Region& a, const Region& b) const {
     const auto bytes = [](const Region& r) { return static_cast<Index>(r.end - r.begin); };
     stop(message() << a.name << " (" << bytes(a) << " bytes) and " << b.name << " (" << bytes(b)
                    << " bytes) overlap");

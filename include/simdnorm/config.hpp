@@ -18,21 +18,25 @@
     "simdnorm: its results are wrong under -ffast-math (or /fp:fast); compile the files that include it without."
 #endif
 
-// Kernels are written as small functions and lambdas that must become one loop.
+// Kernels are written as small functions and lambdas that must become one loop; what seldom runs is compiled
+// for size.
 #if defined(__GNUC__) || defined(__clang__)
 #define SIMDNORM_INLINE inline __attribute__((always_inline))
 #define SIMDNORM_INLINE_LAMBDA __attribute__((always_inline))
 #define SIMDNORM_NOINLINE __attribute__((noinline))
+#define SIMDNORM_COLD __attribute__((noinline, cold))
 #define SIMDNORM_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #elif defined(_MSC_VER)
 #define SIMDNORM_INLINE __forceinline
 #define SIMDNORM_INLINE_LAMBDA
 #define SIMDNORM_NOINLINE __declspec(noinline)
+#define SIMDNORM_COLD __declspec(noinline)
 #define SIMDNORM_UNLIKELY(condition) (condition)
 #else
 #define SIMDNORM_INLINE inline
 #define SIMDNORM_INLINE_LAMBDA
 #define SIMDNORM_NOINLINE
+#define SIMDNORM_COLD
 #define SIMDNORM_UNLIKELY(condition) (condition)
 #endif
 
@@ -55,25 +59,25 @@ using Index = std::int64_t;
 /// for it.
 class Message {
  public:
-  SIMDNORM_NOINLINE Message() : words_("simdnorm: ") {}
-  SIMDNORM_NOINLINE Message& operator<<(const std::string& words) {
+  SIMDNORM_COLD Message() : words_("simdnorm: ") {}
+  SIMDNORM_COLD Message& operator<<(const std::string& words) {
     words_ += words;
     return *this;
   }
-  SIMDNORM_NOINLINE Message& operator<<(const char* words) {
+  SIMDNORM_COLD Message& operator<<(const char* words) {
     words_ += words;
     return *this;
   }
-  SIMDNORM_NOINLINE Message& operator<<(Index number) {
+  SIMDNORM_COLD Message& operator<<(Index number) {
     words_ += std::to_string(number);
     return *this;
   }
-  SIMDNORM_NOINLINE Message& operator<<(double number) {
+  SIMDNORM_COLD Message& operator<<(double number) {
     words_ += std::to_string(number);
     return *this;
   }
   /// Throws std::invalid_argument, or does what SIMDNORM_FAIL says.
-  [[noreturn]] SIMDNORM_NOINLINE void fail() const { SIMDNORM_FAIL(words_); }
+  [[noreturn]] SIMDNORM_COLD void fail() const { SIMDNORM_FAIL(words_); }
 
  private:
   std::string words_;

@@ -100,6 +100,12 @@ SIMDNORM_INLINE double inverse_square_root(Extended<double> x) {
   return r + simd::product(simd::product(r, 0.5), residual.hi);
 }
 
+/// sum / n, for a whole n >= 1.
+SIMDNORM_INLINE Extended<float> mean_of(Extended<float> sum, double n) {
+  return simd::product(sum.value, 1 / n);  // the reciprocal does not wait for the sum
+}
+SIMDNORM_INLINE Extended<double> mean_of(Extended<double> sum, double n) { return sum / n; }
+
 // --- arrays of extended numbers: `count` first words, then `count` second words; count is a multiple of 16 ---
 
 /// total = part.
@@ -113,6 +119,14 @@ template <class Arch> SIMDNORM_INLINE void start_total(const double* part, Index
   std::fill(total + count, total + 2 * count, 0.0);
 }
 
+/// hi + lo += x, without error but for that of the sum of all lo.
+template <class V> SIMDNORM_INLINE void add_exactly(V x, V& hi, V& lo) {
+  const V sum = hi + x;  // two_sum of each lane
+  const V x_part = sum - hi;
+  lo = lo + ((hi - (sum - x_part)) + (x - x_part));
+  hi = sum;
+}
+
 /// total += part.
 template <class Arch> SIMDNORM_INLINE void add_to_total(const float* part, Index count, double* total) {
   using V = simd::Vector<double, Arch>;
@@ -124,13 +138,10 @@ template <class Arch> SIMDNORM_INLINE void add_to_total(const double* part, Inde
   using V = simd::Vector<double, Arch>;
   double* total_low = total + count;
   for (Index i = 0; i < count; i += V::width) {
-    const V a = simd::load<V>(simd::All{}, total + i);
-    const V b = simd::load<V>(simd::All{}, part + i);
-    const V sum = a + b;  // two_sum of each lane
-    const V b_part = sum - a;
-    const V error = (a - (sum - b_part)) + (b - b_part);
-    simd::store(simd::All{}, total + i, sum);
-    simd::store(simd::All{}, total_low + i, simd::load<V>(simd::All{}, total_low + i) + error);
+    V hi = simd::load<V>(simd::All{}, total + i), lo = simd::load<V>(simd::All{}, total_low + i);
+    add_exactly(simd::load<V>(simd::All{}, part + i), hi, lo);
+    simd::store(simd::All{}, total + i, hi);
+    simd::store(simd::All{}, total_low + i, lo);
   }
 }
 
@@ -146,6 +157,19 @@ SIMDNORM_INLINE void add_totals(const double* other, Index count, double* total)
     add_to_total<Arch>(other, count, total);
     for (Index i = count; i < 2 * count; ++i) total[i] += other[i];
   }
+}
+
+/// rounded = total, each number rounded once.
+template <class Arch> SIMDNORM_INLINE void round_total(const double* total, Index count, float* rounded) {
+  using V = simd::Vector<double, Arch>;
+  for (Index i = 0; i < count; i += V::width)
+    simd::store_as_float<Arch>(rounded + i, simd::load<V>(simd::All{}, total + i));
+}
+template <class Arch> SIMDNORM_INLINE void round_total(const double* total, Index count, double* rounded) {
+  using V = simd::Vector<double, Arch>;
+  for (Index i = 0; i < count; i += V::width)
+    simd::store(simd::All{}, rounded + i,
+                simd::load<V>(simd::All{}, total + i) + simd::load<V>(simd::All{}, total + count + i));
 }
 
 /// Number i of an array.

@@ -1,5 +1,5 @@
-// What is allocated: nothing in forward, nor in backward for dx; nothing for dgamma and dbeta with a Workspace that has grown; no
-// tensor-sized temporary in an expression.
+// What is allocated: nothing in forward, nor in backward for dx; nothing for dgamma and dbeta with a
+// Workspace that has grown; no tensor-sized temporary in an expression.
 #define EIGEN_USE_THREADS
 #include <simdnorm/simdnorm.hpp>
 

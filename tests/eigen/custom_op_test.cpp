@@ -1,5 +1,5 @@
-// The functors inside tensor expressions: x.customOp(norm) and norm(x), on each device, with tensors, expressions, slices and
-// chips on either side, and in place.
+// The functors inside tensor expressions: x.customOp(norm) and norm(x), on each device, with tensors,
+// expressions, slices and chips on either side, and in place.
 #define EIGEN_USE_THREADS
 #include <simdnorm/simdnorm.hpp>
 
@@ -107,7 +107,8 @@ TYPED_TEST(InExpressions, OfMapsToMaps) {
   expect_same(to, this->expected);
 }
 
-// One item of a larger tensor, which is a run of memory in one of the two orders only, and a slice, which is one in neither.
+// One item of a larger tensor, which is a run of memory in one of the two orders only, and a slice, which is
+// one in neither.
 TYPED_TEST(InExpressions, OfChipsAndSlicesToChipsAndSlices) {
   using Tensor = typename TestFixture::TensorOfOrder;
   const auto norm = this->norm();

@@ -1,5 +1,5 @@
-// Thread pools: the same bits for any number of threads, small calls that stay on their thread, and calls from inside a task of
-// the pool itself.
+// Thread pools: the same bits for any number of threads, small calls that stay on their thread, and calls
+// from inside a task of the pool itself.
 #define EIGEN_USE_THREADS
 #include <simdnorm/simdnorm.hpp>
 
@@ -126,7 +126,8 @@ TEST(Devices, RMSNormRunsOnThePool) {
   }
 }
 
-// A pool's own tasks call the operators on the same pool: every thread of it at once, and more calls than threads.
+// A pool's own tasks call the operators on the same pool: every thread of it at once, and more calls than
+// threads.
 TEST(Devices, ACallFromInsideATaskOfThePoolReturns) {
   for (int threads : {1, 2, 4}) {
     Eigen::ThreadPool threads_of_pool(threads);

@@ -1,4 +1,5 @@
-// Wrong arguments to the functors: std::invalid_argument that names the call and both shapes, and nothing written.
+// Wrong arguments to the functors: std::invalid_argument that names the call and both shapes, and nothing
+// written.
 #include <simdnorm/simdnorm.hpp>
 
 #include <gtest/gtest.h>
@@ -195,7 +196,7 @@ TEST_F(FunctorErrors, ParametersMustNotBeTheOutput) {
 }
 
 TEST_F(FunctorErrors, ExpressionsThatLieNowhere) {
-  const Eigen::TensorRef<Rows> sum = x + dy;
+  const Eigen::TensorRef<const Rows> sum = x + dy;
   refused([&] { LayerNorm<float>(8).forward(sum, y); }, {"LayerNorm.forward", "x of shape (3, 8)"});
 }
 

@@ -1,5 +1,5 @@
-// The objects that an operator takes: maps, references and fixed sizes of tensors; matrices, arrays, maps, references and blocks;
-// vectors; and the last arguments in any order.
+// The objects that an operator takes: maps, references and fixed sizes of tensors; matrices, arrays, maps,
+// references and blocks; vectors; and the last arguments in any order.
 #include <simdnorm/simdnorm.hpp>
 
 #include "support/tensors.hpp"
@@ -11,8 +11,8 @@ using Eigen::ColMajor;
 using Eigen::RowMajor;
 using simdnorm::Index;
 
-// Runs forward and backward with four objects of the shape (rows x columns) or (size), which may be of different types, and
-// compares with the rows of the pointer layer.
+// Runs forward and backward with four objects of the shape (rows x columns) or (size), which may be of
+// different types, and compares with the rows of the pointer layer.
 template <class X, class Y, class Dy, class Dx> void check(X&& x, Y&& y, Dy&& dy, Dx&& dx) {
   const std::vector<Index> sizes = sizes_of(x);
   const RowMap map{sizes, row_major<std::decay_t<X>>(), static_cast<int>(sizes.size()) - 1, 1};

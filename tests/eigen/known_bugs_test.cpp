@@ -57,7 +57,8 @@ TEST(KnownBugs, StridedGradientIsReadAsContiguous) {
   EXPECT_EQ((dx - expected).cwiseAbs().maxCoeff(), 0.f);
 }
 
-// A column-major tensor's last axis is not contiguous: normalizing the first one instead gives plausible numbers.
+// A column-major tensor's last axis is not contiguous: normalizing the first one instead gives plausible
+// numbers.
 TEST(KnownBugs, ColumnMajorNormalizesTheWrongAxis) {
   Eigen::Tensor<float, 2> x(3, 2), y(3, 2);
   x.setValues({{1.f, 2.f}, {5.f, 9.f}, {7.f, 6.f}});

@@ -1,4 +1,5 @@
-// The functors against the pointer layer and against themselves: the same bits by every way there is to ask for a norm.
+// The functors against the pointer layer and against themselves: the same bits by every way there is to ask
+// for a norm.
 #include <simdnorm/simdnorm.hpp>
 
 #include "support/tensors.hpp"

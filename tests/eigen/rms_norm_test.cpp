@@ -1,5 +1,5 @@
-// RMSNorm over Eigen tensors: ranks, storage orders and axes as for LayerNorm, which shares the code that finds the rows; and
-// what RMSNorm has of its own: no beta, no mean.
+// RMSNorm over Eigen tensors: ranks, storage orders and axes as for LayerNorm, which shares the code that
+// finds the rows; and what RMSNorm has of its own: no beta, no mean.
 #include <simdnorm/simdnorm.hpp>
 
 #include "support/tensors.hpp"

@@ -1,4 +1,5 @@
-// dx, dgamma and dbeta: against the oracle for many shapes, against finite differences, and in every combination of outputs.
+// dx, dgamma and dbeta: against the oracle for many shapes, against finite differences, and in every
+// combination of outputs.
 #include "support/operators.hpp"
 
 #include <simdnorm/storage.hpp>
@@ -10,7 +11,8 @@ namespace {
 using namespace support;
 using simdnorm::Index;
 
-// Rows of moderate and of huge kappa, outliers in both places; no constant rows, whose dx is measured in extremes_test.
+// Rows of moderate and of huge kappa, outliers in both places; no constant rows, whose dx is measured in
+// extremes_test.
 std::vector<RowKind> gradient_kinds(bool steep) {
   const double k = steep ? 1 : 0;
   return {{Family::normal, 0, 0},
@@ -96,7 +98,8 @@ TYPED_TEST(Gradients, AHundredThousandRowsAgainstTheOracle) {
   EXPECT_LE(parameter_error(Gradient::dbeta, exact, out.dbeta.data()).ratio, 1);
 }
 
-// Where dy is one number in every row, each rounding of a partial sum is made again and again and nothing averages out.
+// Where dy is one number in every row, each rounding of a partial sum is made again and again and nothing
+// averages out.
 TYPED_TEST(Gradients, AConstantDyOverManyRowsKeepsItsDigits) {
   using T = TypeParam;
   for (Index rows : {7, 16, 63, 1000, 20000}) {
@@ -117,8 +120,9 @@ TYPED_TEST(Gradients, AConstantDyOverManyRowsKeepsItsDigits) {
   }
 }
 
-// Loss = sum(dy * y): dx, dgamma and dbeta are its slopes. Central differences with step h are off by h^2 (their third
-// derivative) and by the roundings of y over h; 1e-7 leaves room for both, and is far below any wrong term of a formula.
+// Loss = sum(dy * y): dx, dgamma and dbeta are its slopes. Central differences with step h are off by h^2
+// (their third derivative) and by the roundings of y over h; 1e-7 leaves room for both, and is far below any
+// wrong term of a formula.
 TEST(GradientsOfDouble, AgreeWithFiniteDifferences) {
   for (Norm norm : oracle::norms) {
     for (Index hidden : {1, 2, 3, 8, 13, 33}) {
@@ -153,7 +157,8 @@ TEST(GradientsOfDouble, AgreeWithFiniteDifferences) {
   }
 }
 
-// Each of dgamma and dbeta alone, both, or neither; dx and what is asked for have the same bits, and the rest is not touched.
+// Each of dgamma and dbeta alone, both, or neither; dx and what is asked for have the same bits, and the rest
+// is not touched.
 TYPED_TEST(Gradients, AnySubsetOfParameterGradients) {
   using T = TypeParam;
   for (Norm norm : oracle::norms) {
@@ -206,11 +211,11 @@ TYPED_TEST(Gradients, AccumulateAddsToWhatIsThere) {
         // The sum with what was there may round once more.
         const quad gamma_sum = exact.dgamma[c] + wide(before[c]), beta_sum = exact.dbeta[c] + wide(before[c]);
         const quad u = wide(roundoff<T>);
-        EXPECT_LE(narrow(abs(wide(dgamma[c]) - gamma_sum)),
-                  narrow(wide(dgamma_bound<T>) * exact.dgamma_magnitude[c] + u * abs(gamma_sum)));
+        EXPECT_LE(narrow(oracle::abs(wide(dgamma[c]) - gamma_sum)),
+                  narrow(wide(dgamma_bound<T>) * exact.dgamma_magnitude[c] + u * oracle::abs(gamma_sum)));
         if (norm == Norm::layer) {
-          EXPECT_LE(narrow(abs(wide(dbeta[c]) - beta_sum)),
-                    narrow(wide(dbeta_bound<T>) * exact.dbeta_magnitude[c] + u * abs(beta_sum)));
+          EXPECT_LE(narrow(oracle::abs(wide(dbeta[c]) - beta_sum)),
+                    narrow(wide(dbeta_bound<T>) * exact.dbeta_magnitude[c] + u * oracle::abs(beta_sum)));
         } else {
           EXPECT_EQ(bits_of(dbeta[c]), bits_of(before[c]));
         }

@@ -1,4 +1,5 @@
-// How rows are cut into blocks: each row in one block, in order, whatever the number of rows; the cut depends on the shape alone.
+// How rows are cut into blocks: each row in one block, in order, whatever the number of rows; the cut depends
+// on the shape alone.
 #include <simdnorm/kernel/blocks.hpp>
 
 #include <gtest/gtest.h>
@@ -59,6 +60,31 @@ TEST(Blocks, OfRowsSideBySideStayInTheirItem) {
       EXPECT_EQ(block.beside, block.first_row % after);
       EXPECT_LE(block.beside + block.count(), after);
     });
+  }
+}
+
+// What is folded together, and what is mapped together, are the rows of the block, each once and in order.
+TEST(Blocks, OfContiguousRowsAreFoldedAndMappedWhole) {
+  using Block = BlockAlong<float, simd::DefaultArch>;
+  for (int count = 1; count <= Block::capacity; ++count) {
+    const Block block{3, count};
+    int folded = 0, mapped = 0;
+    block.folded([&](const auto& rows, int first) {
+      EXPECT_EQ(first, folded);
+      EXPECT_EQ(rows.first_row, 3 + folded);
+      folded += rows.count();
+    });
+    block.mapped<2>([&](const auto& rows, int first) {
+      EXPECT_EQ(first, mapped);
+      EXPECT_EQ(rows.first_row, 3 + mapped);
+      mapped += rows.count();
+    });
+    EXPECT_EQ(folded, count);
+    EXPECT_EQ(mapped, count);
+    for (int r = 0; r < count; ++r) {
+      EXPECT_EQ(block.row(r).first_row, 3 + r);
+      EXPECT_EQ(block.row(r).count(), 1);
+    }
   }
 }
 

@@ -1,7 +1,8 @@
-// The fold of a row against a scalar model of its tree, bit for bit, for both kinds of blocks: this tree is what makes results the
-// same on every instruction set.
-//   column c belongs to lane c mod 16; a step of 64 columns gives each lane (e0 + e1) + (e2 + e3); a lane adds up to 8 steps in T
-//   and is then added to its total in Extended<T>; the 16 totals are added pairwise, 8 apart, then 4, 2, 1.
+// The fold of a row against a scalar model of its tree, bit for bit, for both kinds of blocks: this tree is
+// what makes results the same on every instruction set.
+//   column c belongs to lane c mod 16; a step of 64 columns gives each lane (e0 + e1) + (e2 + e3);
+//   a lane adds up to 8 steps in T and is then added to its total in Extended<T>;
+//   the 16 totals are added pairwise, 8 apart, then 4, 2, 1.
 #include <simdnorm/kernel/fold.hpp>
 
 #include <gtest/gtest.h>
@@ -59,7 +60,7 @@ template <class T, class Block>
 void check_block(const Block& block, const Strided<const T>& rows, Index hidden,
                  const std::vector<std::vector<T>>& values) {
   using V = typename Block::Vector;
-  const Rows<T> source{rows};
+  const LoadedRows<T> source{rows};
   Extended<T> sums[static_cast<std::size_t>(Block::capacity)][2];
   fold<2>(
       block, hidden,
@@ -100,7 +101,6 @@ TYPED_TEST(Fold, OfContiguousRowsIsTheTree) {
     std::vector<T> memory;
     for (const auto& row : values) memory.insert(memory.end(), row.begin(), row.end());
     const Strided<const T> rows{memory.data(), hidden, 1};
-    check_block<T>(RowsAlong<T, Arch, 2>{0}, rows, hidden, values);
     check_block<T>(RowsAlong<T, Arch, 1>{0}, rows, hidden, values);
     check_block<T>(RowsAlong<T, Arch, 1>{1}, rows, hidden, {values[1]});
   }
@@ -132,13 +132,12 @@ TYPED_TEST(Fold, SampleMeanIsNearTheMeanAndExactForEqualNumbers) {
     Random random(1);
     std::vector<T> row(static_cast<std::size_t>(hidden));
     for (T& value : row) value = T(100) + static_cast<T>(random.uniform());
-    const Rows<T> source{{row.data(), hidden, 1}};
-    T mean[1];
-    sample_mean(RowsAlong<T, Arch, 1>{0}, source, hidden, mean);
-    EXPECT_NEAR(static_cast<double>(mean[0]), 100, 1) << hidden;
-    T across[static_cast<std::size_t>(RowsAcross<T, Arch>::capacity)];
-    sample_mean(RowsAcross<T, Arch>{0, 0, 0, 1}, source, hidden, across);
-    EXPECT_EQ(bits_of(across[0]), bits_of(mean[0])) << hidden;
+    const LoadedRows<T> source{{row.data(), hidden, 1}};
+    RowMoments<T> along{}, across{};
+    sample_mean(RowsAlong<T, Arch, 1>{0}, source, hidden, &along);
+    EXPECT_NEAR(static_cast<double>(along.mean), 100, 1) << hidden;
+    sample_mean(RowsAcross<T, Arch>{0, 0, 0, 1}, source, hidden, &across);
+    EXPECT_EQ(bits_of(across.mean), bits_of(along.mean)) << hidden;
   }
 }
 

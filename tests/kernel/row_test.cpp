@@ -9,14 +9,14 @@ namespace {
 
 using namespace simdnorm;
 
-template <class K> struct BlocksOfRows : testing::Test {};
+template <class K> struct Rows : testing::Test {};
 template <class T, class Arch> struct Kind {
   using Scalar = T;
   using Architecture = Arch;
 };
 using Kinds = testing::Types<Kind<float, simd::DefaultArch>, Kind<double, simd::DefaultArch>,
                              Kind<float, simd::NoSimd>, Kind<double, simd::NoSimd>>;
-TYPED_TEST_SUITE(BlocksOfRows, Kinds);
+TYPED_TEST_SUITE(Rows, Kinds);
 
 int lanes_of(simd::All, int width) { return width; }
 int lanes_of(simd::First lanes, int) { return lanes.count; }
@@ -32,7 +32,7 @@ void visit(const Block& block, Index first, Index end, const Strided<T>& operand
   });
 }
 
-TYPED_TEST(BlocksOfRows, AlongVisitEachElementOnce) {
+TYPED_TEST(Rows, AlongVisitEachElementOnce) {
   using T = typename TypeParam::Scalar;
   using Arch = typename TypeParam::Architecture;
   for (Index hidden = 1; hidden <= 70; ++hidden) {
@@ -52,7 +52,7 @@ TYPED_TEST(BlocksOfRows, AlongVisitEachElementOnce) {
   }
 }
 
-TYPED_TEST(BlocksOfRows, AcrossVisitEachElementOnce) {
+TYPED_TEST(Rows, AcrossVisitEachElementOnce) {
   using T = typename TypeParam::Scalar;
   using Arch = typename TypeParam::Architecture;
   const int capacity = RowsAcross<T, Arch>::capacity;
@@ -72,22 +72,20 @@ TYPED_TEST(BlocksOfRows, AcrossVisitEachElementOnce) {
   }
 }
 
-TYPED_TEST(BlocksOfRows, ARowOfABlockIsThatRow) {
+TYPED_TEST(Rows, ARowOfABlockIsThatRow) {
   using T = typename TypeParam::Scalar;
   using Arch = typename TypeParam::Architecture;
   const Index hidden = 7;
   std::vector<T> memory(100, T(0));
-  const Strided<T> along{memory.data(), 10, 1};
-  visit(RowsAlong<T, Arch, 2>{2}.row(1), 0, hidden, along);
   const Strided<T> beside{memory.data() + 50, 0, 6};
   visit(RowsAcross<T, Arch>{0, 0, 1, 4}.row(2), 0, hidden, beside);
   for (Index i = 0; i < 100; ++i) {
-    const bool meant = (i >= 30 && i < 37) || (i >= 50 && (i - 50) % 6 == 3 && i < 50 + 6 * hidden);
+    const bool meant = i >= 50 && (i - 50) % 6 == 3 && i < 50 + 6 * hidden;
     EXPECT_EQ(memory[static_cast<std::size_t>(i)], meant ? T(1) : T(0)) << i;
   }
 }
 
-TYPED_TEST(BlocksOfRows, AbsentParametersAreOnesAndZerosInEveryColumn) {
+TYPED_TEST(Rows, AbsentParametersAreOnesAndZerosInEveryColumn) {
   using T = typename TypeParam::Scalar;
   using Arch = typename TypeParam::Architecture;
   const RowsAlong<T, Arch, 1> block{0};

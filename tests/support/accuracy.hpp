@@ -10,8 +10,8 @@
 
 namespace support {
 
-// Every family with every kappa, the deviation going through 2^-4 .. 2^4; first_kind rotates the order of the families so
-// that each of them comes to lie in each row of a block.
+// Every family with every kappa, the deviation going through 2^-4 .. 2^4; first_kind rotates the order of the
+// families so that each of them comes to lie in each row of a block.
 template <class T> std::vector<RowKind> all_kinds(int first_kind) {
   const double kappas_of_float[] = {0, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7};
   const double kappas_of_double[] = {0, 10, 1e3, 1e5, 1e7, 1e10, 1e13, 5e15};
@@ -42,8 +42,8 @@ double check_forward_rows(Norm norm, const Problem<T>& p, const std::vector<T>& 
   return worst;
 }
 
-// The moments of all rows: the error that each puts into y, in units of forward, must leave room in the five for the other
-// and for the roundings of y itself. The mean is known to more digits than one T has.
+// The moments of all rows: the error that each puts into y, in units of forward, must leave room in the five
+// for the other and for the roundings of y itself. The mean is known to more digits than one T has.
 template <class T>
 void check_moments(Norm norm, const Problem<T>& p, const std::vector<RowMoments<T>>& moments,
                    const std::string& what) {
@@ -53,9 +53,10 @@ void check_moments(Norm norm, const Problem<T>& p, const std::vector<RowMoments<
     const Statistics s = statistics(norm, p.row(r), p.hidden, p.epsilon);
     const quad mean = (wide(m.mean) + wide(m.mean_low)) / wide(m.scale), rstd = wide(m.rstd) * wide(m.scale);
     const double u = roundoff<T>;
-    const double mean_error = narrow(abs(mean - s.mean) * s.rstd), kappa = narrow(abs(s.mean) * s.rstd);
+    const double mean_error = narrow(oracle::abs(mean - s.mean) * s.rstd),
+                 kappa = narrow(oracle::abs(s.mean) * s.rstd);
     EXPECT_LE(mean_error, 2 * u + 4 * u * u * kappa) << name(norm) << ' ' << what << ", row " << r;
-    EXPECT_LE(narrow(abs(rstd - s.rstd)), 4 * u * narrow(s.rstd))
+    EXPECT_LE(narrow(oracle::abs(rstd - s.rstd)), 4 * u * narrow(s.rstd))
         << name(norm) << ' ' << what << ", row " << r;
     EXPECT_EQ(std::ldexp(T(1), std::ilogb(m.scale)), m.scale) << "scale is no power of two";
   }

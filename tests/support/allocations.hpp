@@ -1,5 +1,5 @@
-// Counts what a piece of code allocates, on any thread: every malloc of the program, by replacing glibc's; elsewhere only
-// operator new. Include it in ONE file of a program, which must be the test itself.
+// Counts what a piece of code allocates, on any thread: every malloc of the program, by replacing glibc's;
+// elsewhere only operator new. Include it in ONE file of a program, which must be the test itself.
 #pragma once
 
 #include <atomic>

@@ -1,12 +1,12 @@
 // What error is allowed. u is half an ulp at 1: 2^-24 in float, 2^-53 in double.
 //
-//   forward   |error of y|      <= 5 units, unit = u * (|gamma| * max(1, |xhat|) + |beta|)         every finite row
-//   dx        norm of the error <= 5e-7 * norm of dx (float; 8.4 u, so 9.3e-16 in double)          kappa <= 1e7
-//   dbeta     |error|           <= 2e-7 * sum |dy|   (float; 3.4 u)
-//   dgamma    |error|           <= 4 u  * sum |dy| * max(1, |xhat|)
+//   forward   every finite row: |error of y| <= 5 units, unit = u * (|gamma| * max(1, |xhat|) + |beta|)
+//   dx        kappa <= 1e7: norm of the error <= 5e-7 * norm of dx (float; that is 8.4 u: 9.3e-16 in double)
+//   dbeta     |error| <= 2e-7 * sum |dy|                  (float; that is 3.4 u)
+//   dgamma    |error| <= 4 u  * sum |dy| * max(1, |xhat|)
 //
-// The functions give the worst error as a multiple of what is allowed: a test expects a value of at most 1. NaN and Inf
-// where a number belongs give infinity.
+// The functions give the worst error as a multiple of what is allowed: a test expects a value of at most 1.
+// NaN and Inf where a number belongs give infinity.
 #pragma once
 
 #include <cmath>
@@ -48,19 +48,22 @@ Worst forward_error(Norm norm, const T* x, const T* gamma, const T* beta, T epsi
   const quad one = wide(1.0), u = wide(roundoff<T>), step = wide(std::numeric_limits<T>::denorm_min());
   for (oracle::Index c = 0; c < hidden; ++c) {
     const quad h = xhat(s, x[c]), scale = gamma ? wide(gamma[c]) : one, shift = wide(beta ? beta[c] : T(0));
-    const quad exact = h * scale + shift, magnitude = abs(h) > one ? abs(h) : one;
-    const quad allowed = wide(forward_units) * u * (abs(scale) * magnitude + abs(shift)) + step;
+    const quad exact = h * scale + shift, magnitude = oracle::abs(h) > one ? oracle::abs(h) : one;
+    const quad allowed =
+        wide(forward_units) * u * (oracle::abs(scale) * magnitude + oracle::abs(shift)) + step;
     if (!std::isfinite(y[c])) {
       worst.see(std::numeric_limits<double>::infinity(), c, static_cast<double>(y[c]), narrow(exact));
     } else {
-      worst.see(narrow(abs(wide(y[c]) - exact) / allowed), c, static_cast<double>(y[c]), narrow(exact));
+      worst.see(narrow(oracle::abs(wide(y[c]) - exact) / allowed), c, static_cast<double>(y[c]),
+                narrow(exact));
     }
   }
   return worst;
 }
 
-// One row of dx, norm-wise. For a short row the exact dx can be a small rest of g = dy * gamma (of hidden 1 it is 0, of
-// hidden 2 it is 0 but for epsilon): there the error is measured by what the rest is left of, norm(g) * rstd.
+// One row of dx, norm-wise. For a short row the exact dx can be a small rest of g = dy * gamma (of hidden 1
+// it is 0, of hidden 2 it is 0 but for epsilon): there the error is measured by what the rest is left of,
+// norm(g) * rstd.
 template <class T>
 Worst dx_error(Norm norm, const T* dy, const T* x, const T* gamma, T epsilon, oracle::Index hidden,
                const T* dx) {
@@ -82,7 +85,7 @@ Worst dx_error(Norm norm, const T* dy, const T* x, const T* gamma, T epsilon, or
     error += difference * difference;
     size += value * value;
     before += g * g;
-    column.see(narrow(abs(difference)), c, static_cast<double>(dx[c]), narrow(value));
+    column.see(narrow(oracle::abs(difference)), c, static_cast<double>(dx[c]), narrow(value));
   }
   if (!finite) return column;
   const quad reference = hidden < 16 ? before : size;
@@ -104,7 +107,7 @@ Worst parameter_error(Gradient which, const oracle::ParameterGradients& exact, c
   const quad step = wide(std::numeric_limits<T>::denorm_min());
   for (std::size_t c = 0; c < value.size(); ++c) {
     const double ratio = std::isfinite(got[c])
-                             ? narrow(abs(wide(got[c]) - value[c]) / (bound * size[c] + step))
+                             ? narrow(oracle::abs(wide(got[c]) - value[c]) / (bound * size[c] + step))
                              : std::numeric_limits<double>::infinity();
     worst.see(ratio, static_cast<oracle::Index>(c), static_cast<double>(got[c]), narrow(value[c]));
   }

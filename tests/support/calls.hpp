@@ -22,7 +22,7 @@ template <class T> const T* or_null(const std::vector<T>& values) {
   return values.empty() ? nullptr : values.data();
 }
 
-// --- a problem: rows as an owned, contiguous (rows, hidden) -----------------------------------------------------------------
+// --- a problem: rows as an owned, contiguous (rows, hidden) ---
 
 template <class T> struct Problem {
   Index rows = 0, hidden = 0;
@@ -96,7 +96,7 @@ Backward<T> run_backward(Norm norm, const Problem<T>& p, const std::vector<RowMo
   return out;
 }
 
-// --- equality of bits -----------------------------------------------------------------------------------------------------
+// --- equality of bits ---
 
 template <class T> Index first_difference(const T* a, const T* b, Index count) {
   for (Index i = 0; i < count; ++i) {
@@ -120,7 +120,7 @@ Index first_difference(const std::vector<RowMoments<T>>& a, const std::vector<Ro
   return -1;
 }
 
-// --- strided layouts ------------------------------------------------------------------------------------------------------
+// --- strided layouts ---
 
 // The (rows, hidden) of a problem laid out with strides inside a larger buffer, the gaps filled with NaN.
 template <class T> struct Layout {

@@ -1,5 +1,6 @@
-// A number as the unevaluated sum of two doubles (106 bits, double's exponents): the oracle's arithmetic where the
-// compiler has no 128-bit float. Algorithms: Knuth's two-sum, Dekker's product by fma, one Newton step in division.
+// A number as the unevaluated sum of two doubles (106 bits, double's exponents): the oracle's arithmetic
+// where the compiler has no 128-bit float. Algorithms: Knuth's two-sum, Dekker's product by fma, one Newton
+// step in division.
 #pragma once
 
 #include <cmath>
@@ -24,7 +25,8 @@ struct DoubleDouble {
     return {total, (a - (total - part)) + (b - part)};
   }
   static DoubleDouble product(double a, double b) {
-    // volatile: a compiler that contracts a*b + c would otherwise replace the rounded product in the sums that follow.
+    // volatile: a compiler that contracts a*b + c would otherwise replace the rounded product in the sums
+    // that follow.
     volatile double rounded = a * b;
     const double p = rounded;
     return {p, std::fma(a, b, -p)};

@@ -1,6 +1,7 @@
-// Memory between two pages that no one may touch: an access one element before or after the operand ends the test. Inputs
-// are mapped read-only. Where the operand does not lie against a guard page, the slack beside it is filled with a pattern
-// that a stray write breaks, and AddressSanitizer, where it runs, is told to catch reads of it.
+// Memory between two pages that no one may touch: an access one element before or after the operand ends the
+// test. Inputs are mapped read-only. Where the operand does not lie against a guard page, the slack beside it
+// is filled with a pattern that a stray write breaks, and AddressSanitizer, where it runs, is told to catch
+// reads of it.
 #pragma once
 
 #include <cstddef>
@@ -84,8 +85,8 @@ struct Placement {
   std::int64_t offset;
 };
 
-// An operand that is read: the pages are filled once with values, then made read-only; operands of any size up to the
-// capacity are placed in them.
+// An operand that is read: the pages are filled once with values, then made read-only; operands of any size
+// up to the capacity are placed in them.
 template <class T> class GuardedInput {
  public:
   explicit GuardedInput(std::size_t capacity) : pages_(capacity * sizeof(T)) {}

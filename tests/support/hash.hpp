@@ -1,4 +1,5 @@
-// One 64-bit hash over the bits of many numbers (FNV-1a over 64-bit words, mixed once more): equal hashes stand for equal bits.
+// One 64-bit hash over the bits of many numbers (FNV-1a over 64-bit words, mixed once more): equal hashes
+// stand for equal bits.
 #pragma once
 
 #include <cstdint>

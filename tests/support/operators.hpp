@@ -1,4 +1,5 @@
-// The four operators of the pointer layer, compiled once for all tests (operators_*.cpp), and both norms through one door.
+// The four operators of the pointer layer, compiled once for all tests (operators_*.cpp), and both norms
+// through one door.
 #pragma once
 
 #include <simdnorm/storage.hpp>

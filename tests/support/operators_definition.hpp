@@ -1,4 +1,5 @@
-// The definitions that operators_*.cpp instantiate, one norm and one type in each so that none takes long to compile.
+// The definitions that operators_*.cpp instantiate, one norm and one type in each so that none takes long to
+// compile.
 #pragma once
 
 #include <simdnorm/pointers.hpp>

@@ -1,12 +1,12 @@
-// LayerNorm and RMSNorm, forward and backward, in 128-bit floats straight from the formulas: no blocking, no shift, no
-// tricks. Rows lie contiguous here; a test of a strided tensor gathers its rows first.
+// LayerNorm and RMSNorm, forward and backward, in 128-bit floats straight from the formulas: no blocking, no
+// shift, no tricks. Rows lie contiguous here; a test of a strided tensor gathers its rows first.
 //
-//   LayerNorm  xhat = (x - mean) * rstd    rstd = 1 / sqrt(mean((x - mean)^2) + epsilon)    y = xhat * gamma + beta
-//   RMSNorm    xhat = x * rstd             rstd = 1 / sqrt(mean(x^2) + epsilon)             y = xhat * gamma
+//   LayerNorm  y = xhat * gamma + beta,  xhat = (x - mean) * rstd,  rstd = 1/sqrt(mean((x - mean)^2) + epsilon)
+//   RMSNorm    y = xhat * gamma,         xhat = x * rstd,           rstd = 1/sqrt(mean(x^2) + epsilon)
 //   with g = dy * gamma:
 //   LayerNorm  dx = (g - mean(g) - xhat * mean(g * xhat)) * rstd
 //   RMSNorm    dx = (g - xhat * mean(g * xhat)) * rstd
-//   dgamma = sum over rows of dy * xhat     dbeta = sum over rows of dy
+//   dgamma = sum over rows of dy * xhat,  dbeta = sum over rows of dy
 //
 // Where variance (or mean square) and epsilon are both 0, rstd is 0.
 #pragma once
@@ -51,7 +51,8 @@ inline quad wide(Index value) {
 inline double narrow(quad value) { return static_cast<double>(value); }
 inline quad abs(quad value) { return value < wide(0.0) ? -value : value; }
 
-// 1 / sqrt(value), value > 0: Newton's iteration from double, after a scaling by powers of four into double's range.
+// 1 / sqrt(value), value > 0: Newton's iteration from double, after a scaling by powers of four into double's
+// range.
 inline quad reciprocal_sqrt(quad value) {
   quad scale = wide(1.0);
   const quad up = wide(std::ldexp(1.0, 128)), down = wide(std::ldexp(1.0, -128));
@@ -81,7 +82,8 @@ template <class T> Statistics statistics(Norm norm, const T* x, Index hidden, T 
     variance += centred * centred;
   }
   variance /= count;
-  // The 128-bit mean of equal numbers can be off in its last bit; the variance of a constant row is 0 all the same.
+  // The 128-bit mean of equal numbers can be off in its last bit; the variance of a constant row is 0 all the
+  // same.
   bool constant = norm == Norm::layer;
   for (Index c = 1; c < hidden && constant; ++c) constant = x[c] == x[0];
   if (constant) mean = wide(x[0]), variance = wide(0.0);
@@ -146,10 +148,10 @@ ParameterGradients parameter_gradients(Norm norm, const T* dy, const T* x, T eps
     const T* row_dy = dy + r * hidden;
     const Statistics s = statistics(norm, row_x, hidden, epsilon);
     for (std::size_t c = 0; c < n; ++c) {
-      const quad d = wide(row_dy[c]), h = xhat(s, row_x[c]), magnitude = abs(d);
+      const quad d = wide(row_dy[c]), h = xhat(s, row_x[c]), magnitude = oracle::abs(d);
       out.dgamma[c] += d * h;
       out.dbeta[c] += d;
-      out.dgamma_magnitude[c] += abs(h) > one ? magnitude * abs(h) : magnitude;
+      out.dgamma_magnitude[c] += oracle::abs(h) > one ? magnitude * oracle::abs(h) : magnitude;
       out.dbeta_magnitude[c] += magnitude;
     }
   }

@@ -1,4 +1,5 @@
-// The oracle itself: its square root, its gradients against finite differences of its forward, its fallback arithmetic.
+// The oracle itself: its square root, its gradients against finite differences of its forward, its fallback
+// arithmetic.
 #include "support/oracle.hpp"
 
 #include <gtest/gtest.h>
@@ -81,7 +82,8 @@ TEST(Oracle, ConstantRowsHaveNoVariance) {
   EXPECT_EQ(narrow(s.rstd), 0);
 }
 
-// The fallback of other compilers against this compiler's 128-bit float (or against itself, where that is all there is).
+// The fallback of other compilers against this compiler's 128-bit float (or against itself, where that is all
+// there is).
 TEST(DoubleDouble, AgreesWithTheOraclesNumbers) {
   using oracle::DoubleDouble;
   support::Random random(3);

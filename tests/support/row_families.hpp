@@ -1,6 +1,6 @@
-// Named families of rows, each a shape of values that has broken some kernel, times a mean and a spread. Every value is
-// made of raw generator bits by operations that are exact or rounded once, and never a*b + c: the same floats come out of
-// every compiler, standard library and -O level, which the golden hash needs.
+// Named families of rows, each a shape of values that has broken some kernel, times a mean and a spread.
+// Every value is made of raw generator bits by operations that are exact or rounded once, and never a*b + c:
+// the same floats come out of every compiler, standard library and -O level, which the golden hash needs.
 #pragma once
 
 #include <cmath>
@@ -24,7 +24,8 @@ class Random {
   double uniform() {
     return std::ldexp(static_cast<double>(static_cast<Index>(bits() >> 11) - (Index(1) << 52)), -52);
   }
-  // Normal to within its tails (a sum of twelve uniform integers, so at most 6 in magnitude), mean 0, deviation 1.
+  // Normal to within its tails (a sum of twelve uniform integers, so at most 6 in magnitude), mean 0,
+  // deviation 1.
   double normal() {
     Index sum = 0;
     for (int i = 0; i < 12; ++i) sum += static_cast<Index>(bits() >> 15);
@@ -50,7 +51,9 @@ enum class Family {
   outlier_middle,
   outliers,  // one column in 64, anywhere
   log_uniform,
-  constant
+  constant,
+  outliers_first_16,  // aimed at kernels that guess the mean from a sample: the first columns,
+  outliers_sampled    // or four groups of 16 columns from the first to the last
 };
 constexpr Family families[] = {Family::normal,         Family::uniform,  Family::ramp,
                                Family::plus_minus_c,   Family::outliers, Family::outlier_first,
@@ -75,6 +78,10 @@ inline const char* name(Family family) {
       return "log_uniform";
     case Family::constant:
       return "constant";
+    case Family::outliers_first_16:
+      return "outliers_first_16";
+    case Family::outliers_sampled:
+      return "outliers_sampled";
   }
   return "?";
 }
@@ -106,6 +113,12 @@ inline double family_deviation(Family family, Index hidden) {
     default:
       return 1;
   }
+}
+
+// 64 columns that represent a row: 16 at its beginning, 16 at its end and two groups evenly between.
+inline bool is_sampled(Index c, Index hidden) {
+  const Index spacing = hidden < 64 ? 16 : (hidden - 16) / 3 / 16 * 16;
+  return c % spacing < 16 && c / spacing < 4;
 }
 
 template <class T>
@@ -145,6 +158,12 @@ void fill_row(const RowKind& kind, Random& random, T* row, Index hidden, Index s
         break;
       case Family::constant:
         value = level;
+        break;
+      case Family::outliers_first_16:
+        value = random.normal() + (c < 16 ? outlier : 0);
+        break;
+      case Family::outliers_sampled:
+        value = random.normal() + (is_sampled(c, hidden) ? outlier : 0);
         break;
     }
     row[c * stride] = static_cast<T>(std::ldexp(shift + value, kind.log2_std));

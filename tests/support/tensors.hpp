@@ -1,5 +1,6 @@
-// Eigen objects against plain rows: which row and which column of (rows, hidden) an element belongs to is worked out from its
-// coordinates, one element at a time, and the expected results come from the pointer layer on contiguous rows.
+// Eigen objects against plain rows: which row and which column of (rows, hidden) an element belongs to is
+// worked out from its coordinates, one element at a time, and the expected results come from the pointer
+// layer on contiguous rows.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -30,8 +31,8 @@ struct RowMap {
   Index rows() const { return product(false); }
   Index hidden() const { return product(true); }
 
-  // Position among all elements with (normalized, or not) dimensions only, in storage order: row-major counts the last
-  // dimension fastest, column-major the first.
+  // Position among all elements with (normalized, or not) dimensions only, in storage order: row-major counts
+  // the last dimension fastest, column-major the first.
   Index rank_of(const std::vector<Index>& at, bool normalized) const {
     Index position = 0;
     for (int i = 0; i < rank(); ++i) {
@@ -89,8 +90,10 @@ template <class X> std::vector<Index> sizes_of(const X& x) {
       sizes = {x.rows(), x.cols()};
     }
   } else {
-    for (int d = 0; d < static_cast<int>(X::NumDimensions); ++d)
-      sizes.push_back(x.dimension(static_cast<std::size_t>(d)));
+    simdnorm::simd::unroll<static_cast<int>(X::NumDimensions)>([&](auto d) {
+      constexpr int counted = d;  // a constant, which each Eigen type takes for an index of its own type
+      sizes.push_back(x.dimension(counted));
+    });
   }
   return sizes;
 }

@@ -46,7 +46,7 @@ struct Layout {
 };
 
 /// "(2, 3)", in the order in which the user counts dimensions.
-SIMDNORM_NOINLINE inline Message& operator<<(Message& words, const Layout& layout) {
+SIMDNORM_COLD inline Message& operator<<(Message& words, const Layout& layout) {
   words << "(";
   for (int d = 0; d < layout.rank; ++d)
     words << (d == 0 ? "" : ", ")
@@ -65,7 +65,7 @@ struct Operation {
   const char* norm;
   const char* method;
 
-  SIMDNORM_NOINLINE Message message() const { return Message() << norm << "." << method << ": "; }
+  SIMDNORM_COLD Message message() const { return Message() << norm << "." << method << ": "; }
 };
 
 // --- which Eigen types ---

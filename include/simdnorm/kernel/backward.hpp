@@ -8,56 +8,61 @@
 
 namespace simdnorm {
 
-/// The sums over each row that dx needs.
+/// means[r] = the means over row r that dx needs. `scale` maps dy to g, the gradient of xhat.
 template <class Statistic, class Block, class Dy, class X, class Scale, class T>
-SIMDNORM_NOINLINE void gradient_sums(Block block, Index hidden, Dy dy, X x, Scale scale,
-                                     const RowMoments<T>* moments, Extended<T> (*sums)[Statistic::sums]) {
-  const auto rows = scaled(block, x, [&](int r) { return moments[r].scale; });
-  const typename Statistic::template Normalizer<Block> normalized(block, moments);
-  fold<Statistic::sums>(
-      block, hidden,
-      [&](auto at) SIMDNORM_INLINE_LAMBDA {
-        const auto g = scale.at(block, at)(dy.load(block, at));
-        return Statistic::gradient_term(g, normalized(at, rows.load(block, at)));
-      },
-      sums);
+SIMDNORM_NOINLINE void gradient_means(Block block, Index hidden, Dy dy, X x, Scale scale,
+                                      const RowMoments<T>* moments, GradientMeans<T>* means) {
+  Extended<T> sums[static_cast<std::size_t>(Block::capacity)][Statistic::sums];
+  block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
+    using Rows = std::decay_t<decltype(rows)>;
+    const auto values = scaled(rows, x, moments + first);
+    const typename Statistic::template Normalizer<Rows> xhat(rows, moments + first);
+    fold<Statistic::sums>(
+        rows, hidden,
+        [&](auto at) SIMDNORM_INLINE_LAMBDA {
+          const auto g = scale.at(rows, at)(dy.load(rows, at));
+          return Statistic::gradient_term(g, xhat(at, values.load(rows, at)));
+        },
+        sums + first);
+  });
+  for (int r = 0; r < block.count(); ++r) means[r] = Statistic::gradient_means(sums[r], hidden);
 }
 
-/// dx of the rows of a block, and what they add to `columns`. `scale` maps dy to the gradient of xhat.
-template <class Statistic, class Gradient, class Block, class Dy, class X, class Scale, class Dx, class T,
+/// dx of some rows, and what they add to `columns`.
+template <class Statistic, class Gradient, class Rows, class Dy, class X, class Scale, class Dx, class T,
           class Columns>
-SIMDNORM_NOINLINE void differentiate(Block block, Index hidden, Dy dy, X x, Scale scale,
-                                     const RowMoments<T>* moments, Dx dx, Columns columns) {
-  Extended<T> sums[static_cast<std::size_t>(Block::capacity)][Statistic::sums];
-  gradient_sums<Statistic>(block, hidden, dy, x, scale, moments, sums);
-
-  const auto scale_of_row = [&](int r) { return moments[r].scale; };
-  const auto rows = scaled(block, x, scale_of_row);
-  const auto dx_rows = scaled_sink(block, dx, scale_of_row);
-  const typename Statistic::template Normalizer<Block> normalized(block, moments);
-  const typename Statistic::template InputGradient<Block> input_gradient(block, moments, sums,
-                                                                         static_cast<double>(hidden));
-  block.columns(0, hidden, [&](auto column) SIMDNORM_INLINE_LAMBDA {
-    const auto scaled = scale.at(block, column);
-    typename Gradient::template Column<Block> column_sums;
-    block.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA {
-      const auto gradient = dy.load(block, at);
-      const auto xhat = normalized(at, rows.load(block, at));
+SIMDNORM_NOINLINE void differentiate(Rows rows, Index hidden, Dy dy, X x, Scale scale,
+                                     const RowMoments<T>* moments, const GradientMeans<T>* means, Dx dx,
+                                     Columns columns) {
+  const auto values = scaled(rows, x, moments);
+  const auto dx_values = scaled_sink(rows, dx, moments);
+  const typename Statistic::template Normalizer<Rows> normalized(rows, moments);
+  const typename Statistic::template InputGradient<Rows> input_gradient(rows, moments, means);
+  rows.columns(0, hidden, [&](auto column) SIMDNORM_INLINE_LAMBDA {
+    const auto scaled = scale.at(rows, column);
+    typename Gradient::template Column<Rows> column_sums;
+    rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA {
+      const auto gradient = dy.load(rows, at);
+      const auto xhat = normalized(at, values.load(rows, at));
       column_sums.add(at, gradient, xhat);
-      dx_rows.store(block, at, input_gradient(at, scaled(gradient), xhat));
+      dx_values.store(rows, at, input_gradient(at, scaled(gradient), xhat));
     });
     column_sums.end(columns, column);
   });
 }
 
-/// The same for a block in which a row is scaled or not finite: row by row.
-template <class Statistic, class Gradient, class Block, class Dy, class X, class Scale, class Dx, class T,
+/// Both for rows of which one is scaled or not finite: row by row.
+template <class Statistic, class Gradient, class Rows, class Dy, class X, class Scale, class Dx, class T,
           class Columns>
-SIMDNORM_NOINLINE void differentiate_each(Block block, Index hidden, Dy dy, X x, Scale scale,
-                                          const RowMoments<T>* moments, Dx dx, Columns columns) {
-  for (int r = 0; r < block.count(); ++r)
-    differentiate<Statistic, Gradient>(block.row(r), hidden, dy, x, scale, moments + r, dx, columns);
-  poison_rows(block, hidden, dx, moments);
+SIMDNORM_COLD void differentiate_each(Rows rows, Index hidden, Dy dy, X x, Scale scale,
+                                      const RowMoments<T>* moments, Dx dx, Columns columns) {
+  for (int r = 0; r < rows.count(); ++r) {
+    const auto row = rows.row(r);
+    GradientMeans<T> means;
+    gradient_means<Statistic>(row, hidden, dy, x, scale, moments + r, &means);
+    differentiate<Statistic, Gradient>(row, hidden, dy, x, scale, moments + r, &means, dx, columns);
+  }
+  poison_rows(rows, hidden, dx, moments);
 }
 
 /// Backward over all rows; returns the number of tasks, each of which has its own sums in `gradient`.
@@ -72,15 +77,21 @@ Index backward(RowShape shape, const Dy& dy, const X& x, const Scale& scale, con
   executor(tasks, blocks_per_task * blocks.elements(), [&](Index task) {
     auto columns = gradient.begin(task);
     const Index last = std::min((task + 1) * blocks_per_task, blocks.count());
-    for (Index group = task * blocks_per_task; group < last; group += Blocks::per_group) {
+    for (Index group = task * blocks_per_task; group < last; group += blocks.per_group()) {
       columns.begin_group();
-      blocks.each(group, std::min(group + Blocks::per_group, last), [&](const auto& block) {
+      blocks.each(group, std::min(group + blocks.per_group(), last), [&](const auto& block) {
         const RowMoments<T>* of_block = moments + block.first_row;
-        if (SIMDNORM_UNLIKELY(!all_unscaled(of_block, block.count()))) {
-          differentiate_each<Statistic, Gradient>(block, hidden, dy, x, scale, of_block, dx, columns);
-        } else {
-          differentiate<Statistic, Gradient>(block, hidden, dy, x, scale, of_block, dx, columns);
-        }
+        GradientMeans<T> means[std::decay_t<decltype(block)>::capacity];
+        gradient_means<Statistic>(block, hidden, dy, x, scale, of_block, means);
+        block.template mapped<2>([&](const auto& rows, int first) {
+          const RowMoments<T>* of_rows = of_block + first;
+          if (SIMDNORM_UNLIKELY(!all_unscaled(of_rows, rows.count()))) {
+            differentiate_each<Statistic, Gradient>(rows, hidden, dy, x, scale, of_rows, dx, columns);
+          } else {
+            differentiate<Statistic, Gradient>(rows, hidden, dy, x, scale, of_rows, means + first, dx,
+                                               columns);
+          }
+        });
       });
       columns.end_group();
     }
@@ -141,7 +152,7 @@ void backward_rows(RowShape shape, const Strided<const T>& dy, const Strided<con
       if (gradient != nullptr && !options.accumulate) std::fill(gradient, gradient + shape.hidden, T(0));
     return;
   }
-  const Rows<T> dy_rows{dy}, x_rows{x};
+  const LoadedRows<T> dy_rows{dy}, x_rows{x};
   const StoredRows<T> dx_rows{dx};
   const Scale<T> scale{gamma};
   const auto run = [&](auto type_of_blocks) {

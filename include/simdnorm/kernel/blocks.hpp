@@ -5,30 +5,56 @@
 
 namespace simdnorm {
 
-/// Contiguous rows, in blocks of two, which share each load of gamma and beta; the last block may be one row.
+/// A few contiguous rows, whose folds overlap in time. (Its counterpart of rows side by side is RowsAcross.)
+template <class T, class Arch> struct BlockAlong {
+  using Architecture = Arch;
+  static constexpr int capacity = 8;
+
+  Index first_row;
+  int row_count;
+
+  int count() const { return row_count; }
+  RowsAcross<T, Arch> row(int r) const { return {first_row + r, first_row + r, 0, 1}; }
+  /// Calls f(rows, r) for the rows to be folded together, of which the first is row r of the block: one.
+  template <class F> SIMDNORM_INLINE void folded(F&& f) const {
+    for (int r = 0; r < row_count; ++r) f(RowsAlong<T, Arch, 1>{first_row + r}, r);
+  }
+  /// The same for rows to be mapped together, `Rows` at once, which share each load of gamma and beta.
+  template <int Rows, class F> SIMDNORM_INLINE void mapped(F&& f) const {
+    int r = 0;
+    for (; r + Rows <= row_count; r += Rows) f(RowsAlong<T, Arch, Rows>{first_row + r}, r);
+    for (; r < row_count; ++r) f(RowsAlong<T, Arch, 1>{first_row + r}, r);
+  }
+};
+
+/// Contiguous rows, in blocks of 8 that stay in the first-level cache, else of 4 or 2 that stay in the second;
+/// the last block may have fewer.
 template <class T, class Arch = simd::DefaultArch> class BlocksAlong {
  public:
   using Architecture = Arch;
-  explicit BlocksAlong(RowShape shape) : shape_(shape) {}
-  Index count() const { return (shape_.rows + 1) / 2; }
-  Index elements() const { return 2 * shape_.hidden; }  // of one block
+  explicit BlocksAlong(RowShape shape) : shape_(shape) {
+    const Index bytes_per_row = shape.hidden * static_cast<Index>(sizeof(T));
+    if (bytes_per_row > 1536) rows_per_block_ = bytes_per_row > 65536 ? 2 : 4;
+  }
+  Index count() const { return (shape_.rows + rows_per_block_ - 1) / rows_per_block_; }
+  Index elements() const { return rows_per_block_ * shape_.hidden; }  // of one block
   /// Blocks that are worth handing to another thread.
   Index per_task() const { return std::max<Index>(1, elements_per_task / elements()); }
   /// Blocks whose rows' sums are added in T before they go to a total in Extended<T>: 16 rows.
-  static constexpr Index per_group = 8;
   static constexpr Index rows_per_group = 16;
+  Index per_group() const { return rows_per_group / rows_per_block_; }
 
   /// Calls f(block) for the blocks [first, last) that exist.
   template <class F> SIMDNORM_INLINE void each(Index first, Index last, const F& f) const {
-    const Index last_row = std::min(2 * last, shape_.rows);
-    Index row = 2 * first;
-    for (; row + 2 <= last_row; row += 2) f(RowsAlong<T, Arch, 2>{row});
-    if (row < last_row) f(RowsAlong<T, Arch, 1>{row});
+    const Index last_row = std::min(rows_per_block_ * last, shape_.rows);
+    for (Index row = rows_per_block_ * first; row < last_row; row += rows_per_block_)
+      f(BlockAlong<T, Arch>{row, static_cast<int>(std::min(rows_per_block_, last_row - row))});
   }
 
  private:
   static constexpr Index elements_per_task = 16384;
   RowShape shape_;
+  Index rows_per_block_ = BlockAlong<T, Arch>::capacity;
 };
 
 /// Rows that lie side by side, in blocks of up to 256 bytes of each column.
@@ -40,8 +66,8 @@ template <class T, class Arch = simd::DefaultArch> class BlocksAcross {
   Index count() const { return shape_.rows / shape_.after * per_item_; }
   Index elements() const { return std::min<Index>(rows_per_block, shape_.after) * shape_.hidden; }
   Index per_task() const { return std::max<Index>(1, elements_per_task / elements()); }
-  static constexpr Index per_group = 1;
   static constexpr Index rows_per_group = RowsAcross<T, Arch>::capacity;
+  static constexpr Index per_group() { return 1; }
 
   template <class F> SIMDNORM_INLINE void each(Index first, Index last, const F& f) const {
     for (Index b = first; b < std::min(last, count()); ++b) {

@@ -8,28 +8,27 @@
 
 namespace simdnorm {
 
-/// y = epilogue(xhat) for all rows of the block. The policies come by value, here and in all that loops over
+/// y = epilogue(xhat) for some rows. The policies come by value, here and in all that loops over
 /// columns: stores to y can then not be taken for changes to them, and what they hold stays in registers.
-template <class Statistic, class Block, class Source, class Epilogue, class Sink, class T>
-SIMDNORM_NOINLINE void normalize(Block block, Index hidden, Source source, const RowMoments<T>* moments,
+template <class Statistic, class Rows, class Source, class Epilogue, class Sink, class T>
+SIMDNORM_NOINLINE void normalize(Rows rows, Index hidden, Source source, const RowMoments<T>* moments,
                                  Epilogue epilogue, Sink sink) {
-  const auto rows = scaled(block, source, [&](int r) { return moments[r].scale; });
-  const typename Statistic::template Normalizer<Block> xhat(block, moments);
-  block.columns(0, hidden, [&](auto column) SIMDNORM_INLINE_LAMBDA {
-    const auto map = epilogue.at(block, column);
-    block.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA {
-      sink.store(block, at, map(xhat(at, rows.load(block, at))));
-    });
+  const auto x = scaled(rows, source, moments);
+  const typename Statistic::template Normalizer<Rows> xhat(rows, moments);
+  rows.columns(0, hidden, [&](auto column) SIMDNORM_INLINE_LAMBDA {
+    const auto map = epilogue.at(rows, column);
+    rows.rows(column,
+              [&](auto at) SIMDNORM_INLINE_LAMBDA { sink.store(rows, at, map(xhat(at, x.load(rows, at)))); });
   });
 }
 
-/// The same for a block in which a row is scaled or not finite: row by row.
-template <class Statistic, class Block, class Source, class Epilogue, class Sink, class T>
-SIMDNORM_NOINLINE void normalize_each(Block block, Index hidden, Source source, const RowMoments<T>* moments,
-                                      Epilogue epilogue, Sink sink) {
-  for (int r = 0; r < block.count(); ++r)
-    normalize<Statistic>(block.row(r), hidden, source, moments + r, epilogue, sink);
-  poison_rows(block, hidden, sink, moments);
+/// The same for rows of which one is scaled or not finite: row by row.
+template <class Statistic, class Rows, class Source, class Epilogue, class Sink, class T>
+SIMDNORM_COLD void normalize_each(Rows rows, Index hidden, Source source, const RowMoments<T>* moments,
+                                  Epilogue epilogue, Sink sink) {
+  for (int r = 0; r < rows.count(); ++r)
+    normalize<Statistic>(rows.row(r), hidden, source, moments + r, epilogue, sink);
+  poison_rows(rows, hidden, sink, moments);
 }
 
 /// Forward over all rows; the executor spreads the tasks, runs of blocks, over threads.
@@ -46,11 +45,13 @@ void forward(RowShape shape, const Source& source, const Statistic& statistic, c
       RowMoments<T> moments[std::decay_t<decltype(block)>::capacity];
       measure(block, source, statistic, hidden, moments);
       kept.store(block, moments);
-      if (SIMDNORM_UNLIKELY(!all_unscaled(moments, block.count()))) {
-        normalize_each<Statistic>(block, hidden, source, moments, epilogue, sink);
-      } else {
-        normalize<Statistic>(block, hidden, source, moments, epilogue, sink);
-      }
+      block.template mapped<2>([&](const auto& rows, int first) {
+        if (SIMDNORM_UNLIKELY(!all_unscaled(moments + first, rows.count()))) {
+          normalize_each<Statistic>(rows, hidden, source, moments + first, epilogue, sink);
+        } else {
+          normalize<Statistic>(rows, hidden, source, moments + first, epilogue, sink);
+        }
+      });
     });
   });
 }
@@ -64,9 +65,9 @@ void forward_rows(RowShape shape, const Strided<const T>& x, const Statistic& st
   RowMoments<T> forgotten;
   const MomentsSink<T> kept = moments == nullptr ? MomentsSink<T>{&forgotten, 0} : MomentsSink<T>{moments, 1};
   if (shape.after == 1 && x.column == 1 && y.column == 1) {
-    forward<BlocksAlong<T>>(shape, Rows<T>{x}, statistic, epilogue, StoredRows<T>{y}, kept, executor);
+    forward<BlocksAlong<T>>(shape, LoadedRows<T>{x}, statistic, epilogue, StoredRows<T>{y}, kept, executor);
   } else {
-    forward<BlocksAcross<T>>(shape, Rows<T>{x}, statistic, epilogue, StoredRows<T>{y}, kept, executor);
+    forward<BlocksAcross<T>>(shape, LoadedRows<T>{x}, statistic, epilogue, StoredRows<T>{y}, kept, executor);
   }
 }
 

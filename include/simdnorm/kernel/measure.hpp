@@ -10,24 +10,32 @@
 
 namespace simdnorm {
 
-/// sums[r] = the statistic's sums of row r, read times scale[r], about shift[r], which is guessed from a
-/// sample first if asked.
+/// moments[r].mean = a first guess, of row r read times moments[r].scale.
 template <class Statistic, class Block, class Source, class T>
-SIMDNORM_NOINLINE void fold_about(Block block, Source source, Index hidden, const T* scale, bool guess,
-                                  T* shift, Extended<T> (*sums)[Statistic::sums]) {
-  const auto rows = scaled(block, source, [&](int r) { return scale[r]; });
-  if (guess) Statistic::shift(block, rows, hidden, shift);
-  const auto shifts = block.row_values([&](int r) { return shift[r]; });
-  fold<Statistic::sums>(
-      block, hidden,
-      [&](auto at) SIMDNORM_INLINE_LAMBDA { return Statistic::term(rows.load(block, at), shifts(at)); },
-      sums);
+SIMDNORM_NOINLINE void guess_means(Block block, Source source, Index hidden, RowMoments<T>* moments) {
+  block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
+    Statistic::guess(rows, scaled(rows, source, moments + first), hidden, moments + first);
+  });
+}
+
+/// sums[r] = the statistic's sums of row r, read times moments[r].scale, about moments[r].mean.
+template <class Statistic, class Block, class Source, class T>
+SIMDNORM_NOINLINE void fold_about(Block block, Source source, Index hidden, const RowMoments<T>* moments,
+                                  Extended<T> (*sums)[Statistic::sums]) {
+  block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
+    const auto values = scaled(rows, source, moments + first);
+    const auto shift = rows.row_values(moments + first, &RowMoments<T>::mean);
+    fold<Statistic::sums>(
+        rows, hidden,
+        [&](auto at) SIMDNORM_INLINE_LAMBDA { return Statistic::term(values.load(rows, at), shift(at)); },
+        sums + first);
+  });
 }
 
 /// The power of two that brings the larger of max |x| and sqrt(epsilon) near 1; 1 where it is near enough,
 /// NaN where x is not finite. For a block of one row across rows.
 template <class Row, class Source, class T>
-T scale_of(const Row& row, const Source& source, Index hidden, T epsilon) {
+SIMDNORM_COLD T scale_of(const Row& row, const Source& source, Index hidden, T epsilon) {
   using V = typename Row::Vector;
   V largest = V::broadcast(T(0));
   V poison = largest;  // 0 * x: NaN as soon as one x is Inf or NaN
@@ -52,9 +60,8 @@ T scale_of(const Row& row, const Source& source, Index hidden, T epsilon) {
 /// mean. Returns the moments of the row itself where T can hold them and x - mean cannot overflow, else those
 /// of the scaled row.
 template <class Statistic, class Row, class Source>
-SIMDNORM_NOINLINE RowMoments<typename Statistic::Scalar> measure_again(const Row& row, const Source& source,
-                                                                       const Statistic& statistic,
-                                                                       Index hidden) {
+SIMDNORM_COLD RowMoments<typename Statistic::Scalar> measure_again(const Row& row, const Source& source,
+                                                                   const Statistic& statistic, Index hidden) {
   using T = typename Statistic::Scalar;
   const T scale = scale_of(row, source, hidden, statistic.epsilon);
   if (scale != scale) return {scale, scale, scale, scale};
@@ -62,21 +69,19 @@ SIMDNORM_NOINLINE RowMoments<typename Statistic::Scalar> measure_again(const Row
   const double wide_scale = static_cast<double>(scale);
   const Extended<T> epsilon{
       simd::product(simd::product(static_cast<double>(statistic.epsilon), wide_scale), wide_scale)};
-  T shift[static_cast<std::size_t>(Row::capacity)];
   Extended<T> sums[static_cast<std::size_t>(Row::capacity)][Statistic::sums];
-  RowMoments<T> moments{};
+  RowMoments<T> moments{T(0), T(0), T(0), scale};
+  guess_means<Statistic>(row, source, hidden, &moments);
   // About the mean of a sample, then about the mean, then about the mean to all digits.
   for (int attempt = 0; attempt < 3; ++attempt) {
-    fold_about<Statistic>(row, source, hidden, &scale, attempt == 0, shift, sums);
-    if (Statistic::finish(sums[0], shift[0], hidden, epsilon, moments)) break;
-    shift[0] = moments.mean;
+    fold_about<Statistic>(row, source, hidden, &moments, sums);
+    if (Statistic::finish(sums[0], hidden, epsilon, moments)) break;
   }
   if (scale == T(1)) return moments;
   const double rstd = static_cast<double>(moments.rstd) * wide_scale;
   const double reach = 0x1p60;
   if (rstd < reach && rstd > 1 / reach && wide_scale > 1 / reach)
     return {moments.mean / scale, moments.mean_low / scale, static_cast<T>(rstd), T(1)};
-  moments.scale = scale;
   return moments;
 }
 
@@ -84,14 +89,13 @@ SIMDNORM_NOINLINE RowMoments<typename Statistic::Scalar> measure_again(const Row
 template <class Statistic, class Block, class Source, class T>
 SIMDNORM_INLINE void measure(const Block& block, const Source& source, const Statistic& statistic,
                              Index hidden, RowMoments<T>* moments) {
-  constexpr auto capacity = static_cast<std::size_t>(Block::capacity);
-  T scale[capacity], shift[capacity];
-  Extended<T> sums[capacity][Statistic::sums];
-  std::fill(scale, scale + block.count(), T(1));
-  fold_about<Statistic>(block, source, hidden, scale, true, shift, sums);
+  Extended<T> sums[static_cast<std::size_t>(Block::capacity)][Statistic::sums];
+  std::fill(moments, moments + block.count(), RowMoments<T>{T(0), T(0), T(0), T(1)});
+  guess_means<Statistic>(block, source, hidden, moments);
+  fold_about<Statistic>(block, source, hidden, moments, sums);
   const Extended<T> epsilon{static_cast<double>(statistic.epsilon)};
   for (int r = 0; r < block.count(); ++r) {
-    if (SIMDNORM_UNLIKELY(!Statistic::finish(sums[r], shift[r], hidden, epsilon, moments[r])))
+    if (SIMDNORM_UNLIKELY(!Statistic::finish(sums[r], hidden, epsilon, moments[r])))
       moments[r] = measure_again(block.row(r), source, statistic, hidden);
   }
 }

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstddef>
-#include <limits>
 #include <memory>
 
 #include "blocks.hpp"
@@ -32,12 +31,12 @@ inline constexpr Index segment_min_rows = 64;  // rows in a segment, so that its
 
 /// Groups of blocks in one segment.
 template <class Blocks> Index groups_per_segment(const Blocks& blocks) {
-  const Index groups = (blocks.count() + Blocks::per_group - 1) / Blocks::per_group;
+  const Index groups = (blocks.count() + blocks.per_group() - 1) / blocks.per_group();
   const Index smallest = (segment_min_rows + Blocks::rows_per_group - 1) / Blocks::rows_per_group;
   return std::max(smallest, (groups + segment_limit - 1) / segment_limit);
 }
 template <class Blocks> Index segment_count(const Blocks& blocks) {
-  const Index blocks_per_segment = groups_per_segment(blocks) * Blocks::per_group;
+  const Index blocks_per_segment = groups_per_segment(blocks) * blocks.per_group();
   return (blocks.count() + blocks_per_segment - 1) / blocks_per_segment;
 }
 
@@ -61,7 +60,7 @@ template <class T, class Arch, bool Beta> class ParameterGradient {
   ParameterGradient(Index hidden, std::byte* workspace) : hidden_(hidden), workspace_(workspace) {}
 
   template <class Blocks> static Index blocks_per_task(const Blocks& blocks) {
-    return groups_per_segment(blocks) * Blocks::per_group;
+    return groups_per_segment(blocks) * blocks.per_group();
   }
 
   /// The sums of one segment, in its part of the workspace: gamma's, then beta's.
@@ -108,38 +107,32 @@ template <class T, class Arch, bool Beta> class ParameterGradient {
 
   /// Writes, or adds, the sums over all segments, rounded once.
   void finish(Index segments, bool accumulate, T* dgamma, T* dbeta) const {
-    const Index padded = padded_hidden(hidden_);
-    const Index count = sums * padded;
+    const Index count = sums * padded_hidden(hidden_);
     double* total = reinterpret_cast<double*>(memory_of(0));
+    T* rounded = reinterpret_cast<T*>(total + count * Extended<T>::words);  // where the groups were
     for (Index s = 1; s < segments; ++s)
       add_totals<T, Arch>(reinterpret_cast<double*>(memory_of(s)), count, total);
-    if (dgamma != nullptr) write(total, count, 0, accumulate, dgamma);
-    if (dbeta != nullptr) write(total, count, padded, accumulate, dbeta);
+    T* const gradients[] = {dgamma, dbeta};
+    const auto each = [&](auto&& f) {
+      for (Index i = 0; i < sums; ++i)
+        if (gradients[i] != nullptr) f(gradients[i], rounded + i * padded_hidden(hidden_));
+    };
+    if (accumulate) {
+      std::fill(rounded, rounded + count, T(0));
+      each([&](const T* gradient, T* row) { std::copy(gradient, gradient + hidden_, row); });
+      add_to_total<Arch>(rounded, count, total);
+    }
+    round_total<Arch>(total, count, rounded);
+    each([&](T* gradient, const T* row) {
+      RowsAlong<T, Arch, 1>{0}.columns(0, hidden_, [&](auto at) {
+        const auto values = simd::load<simd::Vector<T, Arch>>(simd::All{}, row + at.column);
+        simd::store(at.lanes, gradient + at.column, simd::canonical(values));
+      });
+    });
   }
 
  private:
   std::byte* memory_of(Index segment) const { return workspace_ + segment * segment_bytes<T>(hidden_, sums); }
-
-  void write(const double* total, Index count, Index offset, bool accumulate, T* gradient) const {
-    using V = simd::Vector<T, Arch>;
-    const RowsAlong<T, Arch, 1> row{0};
-    for (Index c = 0; c < hidden_; c += fold_lanes) {
-      alignas(64) T values[fold_lanes] = {};
-      const Index end = std::min(c + fold_lanes, hidden_);
-      if (accumulate)
-        row.columns(c, end, [&](auto at) {
-          simd::store(simd::All{}, values + (at.column - c), simd::load<V>(at.lanes, gradient + at.column));
-        });
-      for (T& value : values) {
-        const Index i = offset + c + (&value - values);
-        const T sum = (total_at<T>(total, count, i) + Extended<T>{static_cast<double>(value)}).high();
-        value = sum == sum ? sum : std::numeric_limits<T>::quiet_NaN();  // the canonical NaN, whatever x held
-      }
-      row.columns(c, end, [&](auto at) {
-        simd::store(at.lanes, gradient + at.column, simd::load<V>(simd::All{}, values + (at.column - c)));
-      });
-    }
-  }
 
   Index hidden_;
   std::byte* workspace_;

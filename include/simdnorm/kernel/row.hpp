@@ -1,8 +1,8 @@
-// Blocks of rows: how their columns are visited, and how a row is folded into sums by one fixed tree.
+// Rows as vectors: how their columns are visited, and how a row is folded into sums by one fixed tree.
 //
-// A block is a few rows that a driver takes at once. In RowsAlong the elements of a vector lie along a row (a
-// contiguous row); in RowsAcross they are one column of neighbouring rows (rows that lie side by side). Both
-// fold by the same tree, so a row gives the same bits in either, with vectors of any width:
+// In RowsAlong the elements of a vector lie along a row (a contiguous row); in RowsAcross they are one column
+// of neighbouring rows (rows that lie side by side). Both fold by the same tree, so a row gives the same bits
+// in either, with vectors of any width:
 //   column c belongs to virtual lane c mod 16; a step of 64 columns gives each lane (e0 + e1) + (e2 + e3);
 //   a lane adds up to 8 steps in T and is then added to its total in Extended<T>;
 //   the 16 totals are added pairwise.
@@ -20,8 +20,8 @@ inline constexpr int fold_lanes = 16;
 inline constexpr int fold_step = 4 * fold_lanes;  // columns
 inline constexpr int fold_chain = 8 * fold_step;  // columns between two additions to the totals
 
-/// Where a vector lies in a block: `lanes` of it are meant; its first element is column `column` of the
-/// block's row `row`.
+/// Where a vector lies in some rows: `lanes` of it are meant; its first element is column `column` of the
+/// row `row` among them.
 template <class Lanes> struct At {
   Lanes lanes;
   Index column;
@@ -75,17 +75,20 @@ template <int Count, int First = 0, int Gap = 1, class F> SIMDNORM_INLINE auto p
   }
 }
 
-/// The same for 16 numbers in memory, in vectors as long as they fill one.
-template <class Arch, class U> SIMDNORM_INLINE U sum_of_lanes(const U* lanes) {
-  using V = simd::Vector<U, Arch>;
-  const V sum = pairwise<fold_lanes / V::width>(
-      [&](int part) { return simd::load<V>(simd::All{}, lanes + part * V::width); });
-  U last[V::width];
-  simd::store(simd::All{}, last, sum);
-  return pairwise<V::width>([&](int lane) { return last[lane]; });
+/// The same for the elements of a vector,
+template <class T, class Arch> SIMDNORM_INLINE T sum_of_elements(simd::Vector<T, Arch> vector) {
+  T elements[simd::Vector<T, Arch>::width];
+  simd::store(simd::All{}, elements, vector);
+  return pairwise<simd::Vector<T, Arch>::width>([&](int i) { return elements[i]; });
+}
+/// and for 16 numbers in memory.
+template <class Arch, class T> SIMDNORM_INLINE T sum_of_lanes(const T* lanes) {
+  using V = simd::Vector<T, Arch>;
+  return sum_of_elements(pairwise<fold_lanes / V::width>(
+      [&](int part) { return simd::load<V>(simd::All{}, lanes + part * V::width); }));
 }
 
-// --- blocks ---
+// --- rows ---
 
 template <class T, class Arch> struct RowsAcross;
 
@@ -103,7 +106,7 @@ template <class T, class Arch, int Rows> struct RowsAlong {
   Index first_row;
 
   static constexpr int count() { return Rows; }
-  /// One row, for what is rare: a block across rows reads any layout, so that nothing rare is compiled twice.
+  /// One row, for what is rare: RowsAcross reads any layout, so that nothing rare is compiled twice.
   RowsAcross<T, Arch> row(int r) const { return {first_row + r, first_row + r, 0, 1}; }
 
   /// Calls f(column) for the whole vectors of the columns [c, end), then for what is left.
@@ -123,15 +126,16 @@ template <class T, class Arch, int Rows> struct RowsAlong {
     return simd::load<Vector>(at.lanes, parameter.values + (at.column & parameter.mask));
   }
 
-  /// One number for each row, as vectors.
+  /// One number for each row, as vectors; row_values takes it from what is known of the rows.
   struct RowValues {
     Vector of_row[static_cast<std::size_t>(Rows)];
     template <class Lanes> SIMDNORM_INLINE Vector operator()(At<Lanes> at) const { return of_row[at.row]; }
   };
-  template <class F> SIMDNORM_INLINE RowValues row_values(const F& number_of_row) const {
+  template <class Record>
+  SIMDNORM_INLINE RowValues row_values(const Record* of_row, T Record::*member) const {
     RowValues values;
     simd::unroll<Rows>(
-        [&](auto r) SIMDNORM_INLINE_LAMBDA { values.of_row[r] = Vector::broadcast(number_of_row(r)); });
+        [&](auto r) SIMDNORM_INLINE_LAMBDA { values.of_row[r] = Vector::broadcast(of_row[r].*member); });
     return values;
   }
 
@@ -147,31 +151,28 @@ template <class T, class Arch, int Rows> struct RowsAlong {
     }
   };
 
+  // --- for fold, which takes contiguous rows one by one ---
+
   /// Where fold keeps lane `lane` of sum `s` of row `r`, and how many places there are.
-  static SIMDNORM_INLINE Index slot(int s, int lane, int r, int sums) {
-    return (r * sums + s) * fold_lanes + lane;
-  }
-  static constexpr Index slots(int sums) { return Rows * sums * fold_lanes; }
-  /// Adds the 16 lanes of each row and sum, pairwise, into its first.
-  template <class U> SIMDNORM_INLINE static void add_lanes(U* lanes, int sums) {
-    for (int i = 0; i < Rows * sums; ++i) lanes[i * fold_lanes] = sum_of_lanes<Arch>(lanes + i * fold_lanes);
-  }
+  static SIMDNORM_INLINE Index slot(int s, int lane, int /*r*/) { return s * fold_lanes + lane; }
+  static constexpr Index slots(int sums) { return sums * fold_lanes; }
+  /// Adds the 16 lanes of the only sum, pairwise, into its first.
+  SIMDNORM_INLINE static void add_lanes(T* lanes, int /*sums*/) { lanes[0] = sum_of_lanes<Arch>(lanes); }
 
   /// lanes = the sums of the whole steps that begin in columns [c, end); the accumulators stay in registers.
   template <int Sums, class Term>
   SIMDNORM_INLINE void whole_steps(Index c, Index end, Index spacing, const Term& term, T* lanes) const {
+    static_assert(Rows == 1, "simdnorm: contiguous rows are folded one by one");
     constexpr int parts = fold_lanes / width;
-    Terms<Vector, Sums> sums[static_cast<std::size_t>(Rows * parts)] = {};
+    Terms<Vector, Sums> sums[static_cast<std::size_t>(parts)] = {};
     for (; c < end; c += fold_step) {
-      simd::unroll<Rows * parts>([&](auto i) SIMDNORM_INLINE_LAMBDA {
-        constexpr int r = i % Rows, part = i / Rows;
-        sums[i] = sums[i] + four_terms(term, At<simd::All>{{}, c + part * width, r}, spacing);
+      simd::unroll<parts>([&](auto part) SIMDNORM_INLINE_LAMBDA {
+        sums[part] = sums[part] + four_terms(term, At<simd::All>{{}, c + part * width, 0}, spacing);
       });
     }
-    simd::unroll<Rows * parts>([&](auto i) SIMDNORM_INLINE_LAMBDA {
-      constexpr int r = i % Rows, part = i / Rows;
+    simd::unroll<parts>([&](auto part) SIMDNORM_INLINE_LAMBDA {
       for (int s = 0; s < Sums; ++s)
-        simd::store(simd::All{}, lanes + slot(s, part * width, r, Sums), sums[i].sum[s]);
+        simd::store(simd::All{}, lanes + slot(s, part * width, 0), sums[part].sum[s]);
     });
   }
 };
@@ -195,6 +196,9 @@ template <class T, class Arch> struct RowsAcross {
 
   int count() const { return row_count; }
   RowsAcross row(int r) const { return {first_row + r, item, beside + r, 1}; }
+  /// As a block (blocks.hpp): it is folded and mapped as a whole.
+  template <class F> SIMDNORM_INLINE void folded(F&& f) const { f(*this, 0); }
+  template <int Rows, class F> SIMDNORM_INLINE void mapped(F&& f) const { f(*this, 0); }
 
   template <class F> SIMDNORM_INLINE void columns(Index c, Index end, F&& f) const {
     for (; c < end; ++c) f(At<simd::All>{{}, c, 0});
@@ -218,10 +222,10 @@ template <class T, class Arch> struct RowsAcross {
       return simd::load<Vector>(simd::All{}, of_row + at.row);
     }
   };
-  template <class F> SIMDNORM_INLINE RowValues row_values(const F& number_of_row) const {
+  template <class Record>
+  SIMDNORM_INLINE RowValues row_values(const Record* of_row, T Record::*member) const {
     RowValues values;
-    for (int r = 0; r < row_count; ++r) values.of_row[r] = number_of_row(r);
-    std::fill(values.of_row + row_count, values.of_row + padded_count(), T(0));
+    gather(of_row, member, row_count, padded_count(), values.of_row);
     return values;
   }
 
@@ -237,14 +241,14 @@ template <class T, class Arch> struct RowsAcross {
     }
   };
 
-  SIMDNORM_INLINE Index slot(int s, int lane, int r, int /*sums*/) const {
+  SIMDNORM_INLINE Index slot(int s, int lane, int r) const {
     return (s * fold_lanes + lane) * padded_count() + r;
   }
   Index slots(int sums) const { return sums * fold_lanes * padded_count(); }
   template <class U> SIMDNORM_INLINE void add_lanes(U* lanes, int sums) const {
     using V = simd::Vector<U, Arch>;
     for (int s = 0; s < sums; ++s) {
-      U* first = lanes + slot(s, 0, 0, sums);
+      U* first = lanes + slot(s, 0, 0);
       for (Index half = slots(1) / 2; half >= padded_count(); half /= 2)
         for (Index i = 0; i < half; i += V::width)
           simd::store(simd::All{}, first + i,
@@ -261,7 +265,7 @@ template <class T, class Arch> struct RowsAcross {
         rows(At<simd::All>{{}, c + lane, 0}, [&](auto at) SIMDNORM_INLINE_LAMBDA {
           const auto terms = four_terms(term, at, spacing);
           for (int s = 0; s < Sums; ++s) {
-            T* p = lanes + slot(s, lane, at.row, Sums);
+            T* p = lanes + slot(s, lane, at.row);
             simd::store(simd::All{}, p, simd::load<Vector>(simd::All{}, p) + terms.sum[s]);
           }
         });
@@ -271,6 +275,12 @@ template <class T, class Arch> struct RowsAcross {
 
  private:
   Index padded_count() const { return (row_count + width - 1) / width * width; }
+  template <class Record>
+  static SIMDNORM_NOINLINE void gather(const Record* of_row, T Record::*member, Index count, Index padded,
+                                       T* values) {
+    for (Index r = 0; r < count; ++r) values[r] = of_row[r].*member;
+    for (Index r = count; r < padded; ++r) values[r] = T(0);
+  }
 };
 
 }  // namespace simdnorm

@@ -28,11 +28,12 @@ template <class Sink, class RowValues> struct ScaledSink {
   }
 };
 
-/// The counterpart of scaled(block, source, ...).
-template <class Block, class Sink, class ScaleOfRow>
-SIMDNORM_INLINE auto scaled_sink(const Block& block, const Sink& sink, const ScaleOfRow& scale_of_row) {
+/// The counterpart of scaled(block, source, moments).
+template <class Block, class Sink, class T>
+SIMDNORM_INLINE auto scaled_sink(const Block& block, const Sink& sink, const RowMoments<T>* moments) {
   if constexpr (Block::can_scale) {
-    return ScaledSink<Sink, typename Block::RowValues>{sink, block.row_values(scale_of_row)};
+    return ScaledSink<Sink, typename Block::RowValues>{sink,
+                                                       block.row_values(moments, &RowMoments<T>::scale)};
   } else {
     return sink;
   }
@@ -41,7 +42,7 @@ SIMDNORM_INLINE auto scaled_sink(const Block& block, const Sink& sink, const Sca
 /// Writes the canonical NaN to each row of the block that is not finite (its scale is NaN): what a kernel
 /// computed there is a NaN too, but which one depends on the instruction set.
 template <class Block, class Sink, class T>
-SIMDNORM_NOINLINE void poison_rows(Block block, Index hidden, Sink sink, const RowMoments<T>* moments) {
+SIMDNORM_COLD void poison_rows(Block block, Index hidden, Sink sink, const RowMoments<T>* moments) {
   for (int r = 0; r < block.count(); ++r) {
     if (moments[r].scale == moments[r].scale) continue;
     const auto row = block.row(r);

@@ -7,7 +7,7 @@ namespace simdnorm {
 
 /// Rows as they lie in memory. A source has load(block, at): the values at a place, 0 beyond the lanes that
 /// are meant; it may be asked for any place any number of times until the sink has written there.
-template <class T> struct Rows {
+template <class T> struct LoadedRows {
   Strided<const T> operand;
 
   template <class Block, class Lanes>
@@ -27,12 +27,13 @@ template <class Source, class RowValues> struct ScaledRows {
   }
 };
 
-/// Rows of extreme magnitude are read scaled. Only blocks across rows can: the others hand such rows to them,
-/// one by one, and their own loops do not pay for it.
-template <class Block, class Source, class ScaleOfRow>
-SIMDNORM_INLINE auto scaled(const Block& block, const Source& source, const ScaleOfRow& scale_of_row) {
+/// Rows of extreme magnitude are read scaled. Only rows across vectors can be: blocks of others hand such rows
+/// to them, one by one, and their own loops do not pay for it.
+template <class Block, class Source, class T>
+SIMDNORM_INLINE auto scaled(const Block& block, const Source& source, const RowMoments<T>* moments) {
   if constexpr (Block::can_scale) {
-    return ScaledRows<Source, typename Block::RowValues>{source, block.row_values(scale_of_row)};
+    return ScaledRows<Source, typename Block::RowValues>{source,
+                                                         block.row_values(moments, &RowMoments<T>::scale)};
   } else {
     return source;
   }

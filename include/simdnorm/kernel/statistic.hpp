@@ -19,6 +19,12 @@ template <class T> inline T rstd_of(Extended<T> power) {
   return power.approximate() > 0 ? inverse_square_root(power) : T(0);
 }
 
+/// The means over a row that dx needs: of g, the gradient of xhat, and of g * xhat.
+template <class T> struct GradientMeans {
+  T g;
+  T g_xhat;
+};
+
 /// LayerNorm: mean and variance, from one pass over d = x - shift for a shift near the mean:
 ///   mean = shift + sum(d)/n, kept as mean + mean_low;
 ///   variance = sum(d^2)/n - (sum(d)/n)^2;  rstd = 1/sqrt(variance + epsilon).
@@ -30,23 +36,25 @@ template <class T> struct Variance {
   static constexpr bool centered = true;
   T epsilon;
 
+  /// A first mean, from a sample.
   template <class Block, class Source>
-  static SIMDNORM_INLINE void shift(const Block& block, const Source& source, Index hidden, T* shift) {
-    sample_mean(block, source, hidden, shift);
+  static SIMDNORM_INLINE void guess(const Block& block, const Source& source, Index hidden,
+                                    RowMoments<T>* moments) {
+    sample_mean(block, source, hidden, moments);
   }
   template <class Vector> static SIMDNORM_INLINE Terms<Vector, sums> term(Vector x, Vector shift) {
     const Vector d = simd::sub_by_multiplier(x, shift);
     return {{d, d * d}};
   }
-  /// False where the row must be measured again.
-  static SIMDNORM_INLINE bool finish(const Extended<T> (&sum)[sums], T shift, Index hidden,
-                                     Extended<T> epsilon, RowMoments<T>& moments) {
+  /// The moments from the sums about moments.mean; false where the row must be measured again.
+  static SIMDNORM_INLINE bool finish(const Extended<T> (&sum)[sums], Index hidden, Extended<T> epsilon,
+                                     RowMoments<T>& moments) {
     const double n = static_cast<double>(hidden);
-    const Extended<T> offset = sum[0] / n;
+    const Extended<T> offset = mean_of(sum[0], n);
     const Extended<T> offset_square = offset * offset;
-    const Extended<T> power = (sum[1] / n - offset_square) + epsilon;
-    const Extended<T> mean = Extended<T>{static_cast<double>(shift)} + offset;
-    moments = {mean.high(), mean.low(), rstd_of<T>(power), T(1)};
+    const Extended<T> power = (mean_of(sum[1], n) - offset_square) + epsilon;
+    const Extended<T> mean = Extended<T>{static_cast<double>(moments.mean)} + offset;
+    moments = {mean.high(), mean.low(), rstd_of<T>(power), moments.scale};
     return is_ordinary<T>(power) && 4 * offset_square.approximate() <= power.approximate();
   }
 
@@ -54,9 +62,9 @@ template <class T> struct Variance {
   template <class Block> class Normalizer {
    public:
     SIMDNORM_INLINE Normalizer(const Block& block, const RowMoments<T>* moments)
-        : mean_(block.row_values([&](int r) { return moments[r].mean; })),
-          low_(block.row_values([&](int r) { return moments[r].mean_low; })),
-          rstd_(block.row_values([&](int r) { return moments[r].rstd; })) {}
+        : mean_(block.row_values(moments, &RowMoments<T>::mean)),
+          low_(block.row_values(moments, &RowMoments<T>::mean_low)),
+          rstd_(block.row_values(moments, &RowMoments<T>::rstd)) {}
 
     template <class Lanes>
     SIMDNORM_INLINE typename Block::Vector operator()(At<Lanes> at, typename Block::Vector x) const {
@@ -71,13 +79,17 @@ template <class T> struct Variance {
   template <class Vector> static SIMDNORM_INLINE Terms<Vector, sums> gradient_term(Vector g, Vector xhat) {
     return {{g, g * xhat}};
   }
+  static SIMDNORM_INLINE GradientMeans<T> gradient_means(const Extended<T> (&sum)[sums], Index hidden) {
+    const double n = static_cast<double>(hidden);
+    return {mean_of(sum[0], n).high(), mean_of(sum[1], n).high()};
+  }
   template <class Block> class InputGradient {
    public:
     SIMDNORM_INLINE InputGradient(const Block& block, const RowMoments<T>* moments,
-                                  const Extended<T> (*sum)[sums], double n)
-        : g_(block.row_values([&](int r) { return (sum[r][0] / n).high(); })),
-          g_xhat_(block.row_values([&](int r) { return (sum[r][1] / n).high(); })),
-          rstd_(block.row_values([&](int r) { return moments[r].rstd; })) {}
+                                  const GradientMeans<T>* means)
+        : g_(block.row_values(means, &GradientMeans<T>::g)),
+          g_xhat_(block.row_values(means, &GradientMeans<T>::g_xhat)),
+          rstd_(block.row_values(moments, &RowMoments<T>::rstd)) {}
 
     template <class Lanes>
     SIMDNORM_INLINE typename Block::Vector operator()(At<Lanes> at, typename Block::Vector g,
@@ -98,16 +110,14 @@ template <class T> struct MeanSquare {
   T epsilon;
 
   template <class Block, class Source>
-  static SIMDNORM_INLINE void shift(const Block& block, const Source&, Index, T* shift) {
-    for (int r = 0; r < block.count(); ++r) shift[r] = T(0);
-  }
+  static SIMDNORM_INLINE void guess(const Block&, const Source&, Index, RowMoments<T>*) {}
   template <class Vector> static SIMDNORM_INLINE Terms<Vector, sums> term(Vector x, Vector /*shift*/) {
     return {{x * x}};
   }
-  static SIMDNORM_INLINE bool finish(const Extended<T> (&sum)[sums], T /*shift*/, Index hidden,
-                                     Extended<T> epsilon, RowMoments<T>& moments) {
-    const Extended<T> power = sum[0] / static_cast<double>(hidden) + epsilon;
-    moments = {T(0), T(0), rstd_of<T>(power), T(1)};
+  static SIMDNORM_INLINE bool finish(const Extended<T> (&sum)[sums], Index hidden, Extended<T> epsilon,
+                                     RowMoments<T>& moments) {
+    const Extended<T> power = mean_of(sum[0], static_cast<double>(hidden)) + epsilon;
+    moments = {T(0), T(0), rstd_of<T>(power), moments.scale};
     return is_ordinary<T>(power);
   }
 
@@ -115,7 +125,7 @@ template <class T> struct MeanSquare {
   template <class Block> class Normalizer {
    public:
     SIMDNORM_INLINE Normalizer(const Block& block, const RowMoments<T>* moments)
-        : rstd_(block.row_values([&](int r) { return moments[r].rstd; })) {}
+        : rstd_(block.row_values(moments, &RowMoments<T>::rstd)) {}
 
     template <class Lanes>
     SIMDNORM_INLINE typename Block::Vector operator()(At<Lanes> at, typename Block::Vector x) const {
@@ -130,12 +140,15 @@ template <class T> struct MeanSquare {
   template <class Vector> static SIMDNORM_INLINE Terms<Vector, sums> gradient_term(Vector g, Vector xhat) {
     return {{g * xhat}};
   }
+  static SIMDNORM_INLINE GradientMeans<T> gradient_means(const Extended<T> (&sum)[sums], Index hidden) {
+    return {T(0), mean_of(sum[0], static_cast<double>(hidden)).high()};
+  }
   template <class Block> class InputGradient {
    public:
     SIMDNORM_INLINE InputGradient(const Block& block, const RowMoments<T>* moments,
-                                  const Extended<T> (*sum)[sums], double n)
-        : g_xhat_(block.row_values([&](int r) { return (sum[r][0] / n).high(); })),
-          rstd_(block.row_values([&](int r) { return moments[r].rstd; })) {}
+                                  const GradientMeans<T>* means)
+        : g_xhat_(block.row_values(means, &GradientMeans<T>::g_xhat)),
+          rstd_(block.row_values(moments, &RowMoments<T>::rstd)) {}
 
     template <class Lanes>
     SIMDNORM_INLINE typename Block::Vector operator()(At<Lanes> at, typename Block::Vector g,
