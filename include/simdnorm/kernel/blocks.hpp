@@ -27,14 +27,18 @@ template <class T, class Arch> struct BlockAlong {
   }
 };
 
-/// Contiguous rows, in blocks of 8 that stay in the first-level cache, else of 4 or 2 that stay in the second;
-/// the last block may have fewer.
+/// Contiguous rows, in blocks of 8 that stay in the first-level cache, else of 4 or 2 that stay in the second,
+/// and of 2 where short rows come from beyond the caches; the last block may have fewer.
 template <class T, class Arch = simd::DefaultArch> class BlocksAlong {
  public:
   using Architecture = Arch;
   explicit BlocksAlong(RowShape shape) : shape_(shape) {
     const Index bytes_per_row = shape.hidden * static_cast<Index>(sizeof(T));
-    if (bytes_per_row > 1536) rows_per_block_ = bytes_per_row > 65536 ? 2 : 4;
+    if (bytes_per_row > 1536) {
+      rows_per_block_ = bytes_per_row > 65536 ? 2 : 4;
+    } else if (shape.rows * bytes_per_row > Index(4) << 20) {
+      rows_per_block_ = 2;
+    }
   }
   Index count() const { return (shape_.rows + rows_per_block_ - 1) / rows_per_block_; }
   Index elements() const { return rows_per_block_ * shape_.hidden; }  // of one block
