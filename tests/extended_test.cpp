@@ -152,11 +152,10 @@ TEST(MeanOf, ASumIsTheQuotient) {
   for (Index n = 1; n <= 5000; ++n) {
     const double count = static_cast<double>(n);
     const Extended<float> sum{random.log_uniform(-30, 30)};
-    const quad exact = value_of(sum) / wide(count), exact_double = exact;
+    const quad exact = value_of(sum) / wide(count);
     EXPECT_LE(narrow(oracle::abs(value_of(mean_of(sum, count)) / exact - wide(1.0))), 0x1p-52) << n;
     const Extended<double> wide_sum{sum.value};
-    EXPECT_LE(narrow(oracle::abs(value_of(mean_of(wide_sum, count)) / exact_double - wide(1.0))), 0x1p-103)
-        << n;
+    EXPECT_LE(narrow(oracle::abs(value_of(mean_of(wide_sum, count)) / exact - wide(1.0))), 0x1p-103) << n;
   }
 }
 

@@ -83,7 +83,7 @@ template <class T, class Arch> struct Register {
   static SIMDNORM_INLINE type load(const T* p) { return Batch::load_unaligned(p); }
   static SIMDNORM_INLINE void store(T* p, type a) { Batch(a).store_unaligned(p); }
   static SIMDNORM_INLINE type broadcast(T x) { return Batch(x); }
-#if defined(__GNUC__) || defined(__clang__)  // registers have operators: the same code, compiled in less time
+#if defined(__GNUC__) || defined(__clang__)  // registers have operators, which compile in less time
   static SIMDNORM_INLINE type add(type a, type b) { return a + b; }
   static SIMDNORM_INLINE type sub(type a, type b) { return a - b; }
   static SIMDNORM_INLINE type mul(type a, type b) {

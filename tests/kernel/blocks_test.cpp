@@ -34,10 +34,25 @@ template <class Blocks> void check_cover(RowShape shape) {
 
 TEST(Blocks, OfContiguousRows) {
   for (Index rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 64, 65, 1000, 1001}) {
-    for (Index hidden : {1, 64, 100000}) {
+    for (Index hidden : {1, 64, 1000, 100000}) {
       check_cover<BlocksAlong<float>>({rows, hidden});
       check_cover<BlocksAlong<double>>({rows, hidden});
     }
+  }
+}
+
+// Each size of block there is, and groups of 16 rows in all of them: sums over rows keep their tree.
+TEST(Blocks, OfContiguousRowsFitTheCacheAndTheGroup) {
+  const Index shapes[][3] = {{100, 64, 8},    {100, 384, 8},   {100, 385, 4},
+                             {100, 16384, 4}, {100, 16385, 2}, {16384, 64, 8},
+                             {16385, 64, 2},  {16385, 1000, 4}};  // rows, hidden, rows of a block
+  for (const auto& s : shapes) {
+    const RowShape shape{s[0], s[1]};
+    const BlocksAlong<float> blocks(shape);
+    EXPECT_EQ(blocks.count(), (s[0] + s[2] - 1) / s[2]) << s[0] << " x " << s[1];
+    EXPECT_EQ(blocks.elements(), s[2] * s[1]);
+    EXPECT_EQ(blocks.per_group() * s[2], 16);
+    check_cover<BlocksAlong<float>>(shape);
   }
 }
 

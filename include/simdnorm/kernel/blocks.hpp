@@ -5,7 +5,7 @@
 
 namespace simdnorm {
 
-/// A few contiguous rows, whose folds overlap in time. (Its counterpart of rows side by side is RowsAcross.)
+/// A few contiguous rows, folded one by one and mapped in pairs. (Of rows side by side, RowsAcross is the block.)
 template <class T, class Arch> struct BlockAlong {
   using Architecture = Arch;
   static constexpr int capacity = 8;
