@@ -128,13 +128,13 @@ template <class V> SIMDNORM_INLINE void add_exactly(V x, V& hi, V& lo) {
 }
 
 /// total += part.
-template <class Arch> SIMDNORM_INLINE void add_to_total(const float* part, Index count, double* total) {
+template <class Arch> SIMDNORM_NOINLINE void add_to_total(const float* part, Index count, double* total) {
   using V = simd::Vector<double, Arch>;
   for (Index i = 0; i < count; i += V::width)
     simd::store(simd::All{}, total + i,
                 simd::load<V>(simd::All{}, total + i) + simd::load_as_double<Arch>(part + i));
 }
-template <class Arch> SIMDNORM_INLINE void add_to_total(const double* part, Index count, double* total) {
+template <class Arch> SIMDNORM_NOINLINE void add_to_total(const double* part, Index count, double* total) {
   using V = simd::Vector<double, Arch>;
   double* total_low = total + count;
   for (Index i = 0; i < count; i += V::width) {
@@ -159,17 +159,17 @@ SIMDNORM_INLINE void add_totals(const double* other, Index count, double* total)
   }
 }
 
-/// rounded = total, each number rounded once.
+/// rounded = total, each number rounded once. (Of an infinite one the second word is NaN.)
 template <class Arch> SIMDNORM_INLINE void round_total(const double* total, Index count, float* rounded) {
   using V = simd::Vector<double, Arch>;
   for (Index i = 0; i < count; i += V::width)
     simd::store_as_float<Arch>(rounded + i, simd::load<V>(simd::All{}, total + i));
 }
 template <class Arch> SIMDNORM_INLINE void round_total(const double* total, Index count, double* rounded) {
-  using V = simd::Vector<double, Arch>;
-  for (Index i = 0; i < count; i += V::width)
-    simd::store(simd::All{}, rounded + i,
-                simd::load<V>(simd::All{}, total + i) + simd::load<V>(simd::All{}, total + count + i));
+  for (Index i = 0; i < count; ++i) {
+    const double sum = total[i] + total[count + i];
+    rounded[i] = sum == sum ? sum : total[i];
+  }
 }
 
 /// Number i of an array.

@@ -8,7 +8,8 @@
 
 namespace simdnorm {
 
-/// means[r] = the means over row r that dx needs. `scale` maps dy to g, the gradient of xhat.
+/// means[r] = the means over row r that dx needs; NaN, and so will be dx, where one of them is not finite.
+/// `scale` maps dy to g, the gradient of xhat.
 template <class Statistic, class Block, class Dy, class X, class Scale, class T>
 SIMDNORM_NOINLINE void gradient_means(Block block, Index hidden, Dy dy, X x, Scale scale,
                                       const RowMoments<T>* moments, GradientMeans<T>* means) {
@@ -25,7 +26,11 @@ SIMDNORM_NOINLINE void gradient_means(Block block, Index hidden, Dy dy, X x, Sca
         },
         sums + first);
   });
-  for (int r = 0; r < block.count(); ++r) means[r] = Statistic::gradient_means(sums[r], hidden);
+  for (int r = 0; r < block.count(); ++r) {
+    means[r] = Statistic::gradient_means(sums[r], hidden);
+    if (SIMDNORM_UNLIKELY(!(std::isfinite(means[r].g) && std::isfinite(means[r].g_xhat))))
+      means[r] = {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::quiet_NaN()};
+  }
 }
 
 /// dx of some rows, and what they add to `columns`.
@@ -51,18 +56,24 @@ SIMDNORM_NOINLINE void differentiate(Rows rows, Index hidden, Dy dy, X x, Scale 
   });
 }
 
-/// Both for rows of which one is scaled or not finite: row by row.
+/// dx of these rows can be differentiated at full speed: no row is scaled, and none will be NaN.
+template <class T>
+SIMDNORM_INLINE bool all_ordinary(const RowMoments<T>* moments, const GradientMeans<T>* means, int count) {
+  bool all = all_unscaled(moments, count);
+  for (int r = 0; r < count; ++r) all &= means[r].g_xhat == means[r].g_xhat;
+  return all;
+}
+
+/// The same for rows that are not.
 template <class Statistic, class Gradient, class Rows, class Dy, class X, class Scale, class Dx, class T,
           class Columns>
-SIMDNORM_COLD void differentiate_each(Rows rows, Index hidden, Dy dy, X x, Scale scale,
+SIMDNORM_COLD void differentiate_rare(Rows rows, Index hidden, Dy dy, X x, Scale scale,
                                       const RowMoments<T>* moments, Dx dx, Columns columns) {
-  for (int r = 0; r < rows.count(); ++r) {
-    const auto row = rows.row(r);
-    GradientMeans<T> means;
-    gradient_means<Statistic>(row, hidden, dy, x, scale, moments + r, &means);
-    differentiate<Statistic, Gradient>(row, hidden, dy, x, scale, moments + r, &means, dx, columns);
-  }
-  poison_rows(rows, hidden, dx, moments);
+  GradientMeans<T> means[Rows::capacity];
+  for (int r = 0; r < rows.count(); ++r)
+    gradient_means<Statistic>(rows.row(r), hidden, dy, x, scale, moments + r, means + r);
+  differentiate<Statistic, Gradient>(rows.scalable(), hidden, dy, x, scale, moments, means,
+                                     CanonicalSink<Dx>{dx}, columns);
 }
 
 /// Backward over all rows; returns the number of tasks, each of which has its own sums in `gradient`.
@@ -85,8 +96,8 @@ Index backward(RowShape shape, const Dy& dy, const X& x, const Scale& scale, con
         gradient_means<Statistic>(block, hidden, dy, x, scale, of_block, means);
         block.template mapped<2>([&](const auto& rows, int first) {
           const RowMoments<T>* of_rows = of_block + first;
-          if (SIMDNORM_UNLIKELY(!all_unscaled(of_rows, rows.count()))) {
-            differentiate_each<Statistic, Gradient>(rows, hidden, dy, x, scale, of_rows, dx, columns);
+          if (SIMDNORM_UNLIKELY(!all_ordinary(of_rows, means + first, rows.count()))) {
+            differentiate_rare<Statistic, Gradient>(rows, hidden, dy, x, scale, of_rows, dx, columns);
           } else {
             differentiate<Statistic, Gradient>(rows, hidden, dy, x, scale, of_rows, means + first, dx,
                                                columns);

@@ -40,9 +40,9 @@ SIMDNORM_INLINE void partial_step(const Block& block, Index c, Index end, const 
   add_elements<typename Block::Architecture>(elements, slots, lanes);
 }
 
-/// Calls end_chain(lanes, first) with the lanes' sums over each chain of columns, the first of them or not.
-template <int Sums, class Rows, class Term, class EndChain>
-SIMDNORM_INLINE void each_chain(const Rows& rows, Index hidden, const Term& term, const EndChain& end_chain) {
+/// Calls add(lanes) with the lanes' sums over each chain of columns.
+template <int Sums, class Rows, class Term, class Add>
+SIMDNORM_INLINE void each_chain(const Rows& rows, Index hidden, const Term& term, const Add& add) {
   alignas(64) typename Rows::Scalar lanes[static_cast<std::size_t>(Rows::capacity * Sums * fold_lanes)];
   Index c = 0;
   do {
@@ -50,7 +50,7 @@ SIMDNORM_INLINE void each_chain(const Rows& rows, Index hidden, const Term& term
     const Index whole_end = end - (end - c) % fold_step;
     rows.template whole_steps<Sums>(c, whole_end, fold_lanes, term, lanes);
     if (whole_end < end) partial_step<Sums>(rows, whole_end, end, term, lanes);
-    end_chain(lanes, c == 0);
+    add(lanes);
     c = end;
   } while (c < hidden);
 }
@@ -100,20 +100,10 @@ template <int Sums, class T, class Arch, class Term>
 SIMDNORM_INLINE void fold(const RowsAlong<T, Arch, 1>& row, Index hidden, const Term& term,
                           RowSums<RowsAlong<T, Arch, 1>, Sums>* sums) {
   LaneTotals<T, Arch> totals[static_cast<std::size_t>(Sums)];
-  each_chain<Sums>(row, hidden, term, [&](const T* lanes, bool) SIMDNORM_INLINE_LAMBDA {
+  each_chain<Sums>(row, hidden, term, [&](const T* lanes) SIMDNORM_INLINE_LAMBDA {
     for (int s = 0; s < Sums; ++s) totals[s].add(lanes + s * fold_lanes);
   });
   for (int s = 0; s < Sums; ++s) sums[0][s] = totals[s].sum();
-}
-
-/// Adds the lanes of one chain to their totals, which begin with the first.
-template <class Arch, class T>
-SIMDNORM_NOINLINE void end_chain(const T* lanes, Index slots, bool first, double* total) {
-  if (first) {
-    start_total<Arch>(lanes, slots, total);
-  } else {
-    add_to_total<Arch>(lanes, slots, total);
-  }
 }
 
 /// sums[r][s] = the 16 totals of each row and sum, added pairwise.
@@ -140,9 +130,9 @@ SIMDNORM_INLINE void fold(const RowsAcross<T, Arch>& rows, Index hidden, const T
                           RowSums<RowsAcross<T, Arch>, Sums>* sums) {
   constexpr int words = Extended<T>::words, capacity = RowsAcross<T, Arch>::capacity;
   alignas(64) double total[static_cast<std::size_t>(capacity * Sums * fold_lanes * words)];
-  each_chain<Sums>(rows, hidden, term, [&](const T* lanes, bool first) {
-    end_chain<Arch>(lanes, rows.slots(Sums), first, total);
-  });
+  const Index slots = rows.slots(Sums);
+  std::fill(total, total + slots * words, 0.0);
+  each_chain<Sums>(rows, hidden, term, [&](const T* lanes) { add_to_total<Arch>(lanes, slots, total); });
   end_fold<Sums>(rows, total, sums);
 }
 

@@ -22,13 +22,12 @@ SIMDNORM_NOINLINE void normalize(Rows rows, Index hidden, Source source, const R
   });
 }
 
-/// The same for rows of which one is scaled or not finite: row by row.
+/// The same for rows of which one is scaled or not finite, and then all NaN: row by row.
 template <class Statistic, class Rows, class Source, class Epilogue, class Sink, class T>
 SIMDNORM_COLD void normalize_each(Rows rows, Index hidden, Source source, const RowMoments<T>* moments,
                                   Epilogue epilogue, Sink sink) {
   for (int r = 0; r < rows.count(); ++r)
-    normalize<Statistic>(rows.row(r), hidden, source, moments + r, epilogue, sink);
-  poison_rows(rows, hidden, sink, moments);
+    normalize<Statistic>(rows.row(r), hidden, source, moments + r, epilogue, CanonicalSink<Sink>{sink});
 }
 
 /// Forward over all rows; the executor spreads the tasks, runs of blocks, over threads.

@@ -1,8 +1,6 @@
 // Where results go.
 #pragma once
 
-#include <limits>
-
 #include "row.hpp"
 
 namespace simdnorm {
@@ -39,20 +37,16 @@ SIMDNORM_INLINE auto scaled_sink(const Block& block, const Sink& sink, const Row
   }
 }
 
-/// Writes the canonical NaN to each row of the block that is not finite (its scale is NaN): what a kernel
-/// computed there is a NaN too, but which one depends on the instruction set.
-template <class Block, class Sink, class T>
-SIMDNORM_COLD void poison_rows(Block block, Index hidden, Sink sink, const RowMoments<T>* moments) {
-  for (int r = 0; r < block.count(); ++r) {
-    if (moments[r].scale == moments[r].scale) continue;
-    const auto row = block.row(r);
-    using V = typename std::decay_t<decltype(row)>::Vector;
-    row.columns(0, hidden, [&](auto column) {
-      row.rows(column,
-               [&](auto at) { sink.store(row, at, V::broadcast(std::numeric_limits<T>::quiet_NaN())); });
-    });
+/// Another sink, given the canonical quiet NaN for any NaN: which one an operation makes depends on the
+/// instruction set.
+template <class Sink> struct CanonicalSink {
+  Sink sink;
+
+  template <class Block, class Lanes>
+  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
+    sink.store(block, at, simd::canonical(values));
   }
-}
+};
 
 /// Where the moments of the rows go. With stride 0 all rows share one place: nobody asked for them.
 template <class T> struct MomentsSink {

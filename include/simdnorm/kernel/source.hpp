@@ -27,8 +27,7 @@ template <class Source, class RowValues> struct ScaledRows {
   }
 };
 
-/// Rows of extreme magnitude are read scaled. Only rows across vectors can be: blocks of others hand such rows
-/// to them, one by one, and their own loops do not pay for it.
+/// Rows of extreme magnitude are read scaled, where the rows' type says so.
 template <class Block, class Source, class T>
 SIMDNORM_INLINE auto scaled(const Block& block, const Source& source, const RowMoments<T>* moments) {
   if constexpr (Block::can_scale) {
