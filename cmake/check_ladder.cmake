@@ -11,7 +11,7 @@ set(rung_2 check kernel/source kernel/statistic kernel/epilogue kernel/sink kern
 set(rung_3 kernel/measure kernel/forward kernel/backward)
 set(rung_4 layer_norm rms_norm fused)
 set(rung_5 eigen/operand eigen/device eigen/moments eigen/functor eigen/layer_norm eigen/rms_norm)
-set(rung_6 pointers simdnorm)
+set(rung_6 pointers self_test simdnorm)
 set(rungs_with_an_order 0 1 3 5 6)
 
 foreach(rung IN LISTS rungs)

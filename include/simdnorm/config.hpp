@@ -12,10 +12,12 @@
 #define SIMDNORM_VERSION_MINOR 1
 #define SIMDNORM_VERSION_PATCH 0
 
-// Sums are kept exact by the order and rounding of each operation. -ffast-math lets the compiler change both.
-#if defined(__FAST_MATH__) || (defined(_MSC_VER) && defined(_M_FP_FAST))
+// Sums are kept exact by the order and rounding of each operation. -ffast-math lets the compiler change both, and
+// forget NaN; so do parts of it. (What no macro tells of, self_test.hpp finds.)
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
+    __FINITE_MATH_ONLY__ > 0 || (defined(_MSC_VER) && defined(_M_FP_FAST))
 #error \
-    "simdnorm: its results are wrong under -ffast-math (or /fp:fast); compile the files that include it without."
+    "simdnorm: its results are wrong under -ffast-math, -funsafe-math-optimizations and -ffinite-math-only (or /fp:fast); compile the files that include it without."
 #endif
 
 // Kernels are written as small functions and lambdas that must become one loop; what seldom runs is compiled
