@@ -26,6 +26,20 @@ template <class T> std::vector<RowKind> all_kinds(int first_kind) {
   return kinds;
 }
 
+// Ordinary rows and those that go other ways through the kernels: measured again, scaled, constant, not
+// finite.
+template <class T> Problem<T> every_path(Index rows, Index hidden, std::uint64_t seed) {
+  const std::vector<RowKind> kinds = {
+      {Family::normal, 0, 0},     {Family::normal, 1e6, 2},     {Family::outlier_first, 10, 0},
+      {Family::constant, 0, 0},   {Family::uniform, 0, 100},    {Family::uniform, 3, -100},
+      {Family::ramp, 1e3, -2},    {Family::plus_minus_c, 0, 1}, {Family::log_uniform, 0, 0},
+      {Family::outliers, 1e3, 3}, {Family::normal, 0, 0}};
+  Problem<T> p = make_problem<T>(rows, hidden, kinds, Parameters::both, T(1e-5), seed);
+  for (Index r = 10; r < rows; r += 11)
+    p.x[size(r * hidden + hidden / 3)] = std::numeric_limits<T>::infinity();
+  return p;
+}
+
 // Of all rows of a problem, y against the oracle: the worst error as a multiple of what is allowed.
 template <class T>
 double check_forward_rows(Norm norm, const Problem<T>& p, const std::vector<T>& y, const std::string& what) {
