@@ -117,7 +117,7 @@ TYPED_TEST(Totals, KeepTwiceTheDigitsOfManyParts) {
   Random random(6);
   const Index count = 48;
   constexpr Index words = Extended<T>::words;
-  std::vector<double> total(static_cast<std::size_t>(count * words), 1e300), other = total;
+  std::vector<double> total(static_cast<std::size_t>(count * words), 0.0), other = total;
   std::vector<quad> exact(static_cast<std::size_t>(count), wide(0.0)), sizes = exact;
   std::vector<T> part(static_cast<std::size_t>(count));
   for (int round = 0; round < 100; ++round) {
@@ -126,12 +126,7 @@ TYPED_TEST(Totals, KeepTwiceTheDigitsOfManyParts) {
       exact[i] += wide(part[i]);
       sizes[i] += oracle::abs(wide(part[i]));
     }
-    double* to = round < 60 ? total.data() : other.data();
-    if (round == 0 || round == 60) {
-      start_total<Arch>(part.data(), count, to);
-    } else {
-      add_to_total<Arch>(part.data(), count, to);
-    }
+    add_array_to_total<Arch>(part.data(), count, round < 60 ? total.data() : other.data());
   }
   add_totals<T, Arch>(other.data(), count, total.data());
   const double bound = 100 * std::ldexp(1.0, words == 1 ? -53 : -104);
@@ -145,6 +140,42 @@ TYPED_TEST(Totals, KeepTwiceTheDigitsOfManyParts) {
   round_total<Arch>(total.data(), count, rounded.data());
   for (Index i = 0; i < count; ++i)
     EXPECT_EQ(rounded[static_cast<std::size_t>(i)], total_at<T>(total.data(), count, i).high()) << i;
+}
+
+// One infinity makes a total infinite, two of different signs make it NaN, and neither touches its neighbours.
+TYPED_TEST(Totals, OfInfinities) {
+  using T = typename TypeParam::Scalar;
+  using Arch = typename TypeParam::Architecture;
+  const Index count = 16;
+  const T inf = std::numeric_limits<T>::infinity();
+  std::vector<double> total(static_cast<std::size_t>(count * Extended<T>::words), 0.0);
+  std::vector<T> part(static_cast<std::size_t>(count), T(1)), rounded(part);
+  part[3] = inf;
+  part[5] = -inf;
+  add_array_to_total<Arch>(part.data(), count, total.data());
+  part[3] = 1;
+  part[5] = inf;
+  add_array_to_total<Arch>(part.data(), count, total.data());
+  round_total<Arch>(total.data(), count, rounded.data());
+  for (std::size_t i = 0; i < part.size(); ++i) {
+    if (i == 5) {
+      EXPECT_TRUE(std::isnan(rounded[i]));
+    } else {
+      EXPECT_EQ(rounded[i], i == 3 ? inf : T(2)) << i;
+    }
+  }
+}
+
+TYPED_TEST(Totals, AddOneNumber) {
+  using T = typename TypeParam::Scalar;
+  double total[2 * 16] = {1, 7};
+  const Extended<T> third = Extended<T>{1.0} / 3.0;
+  add_number_to_total(third, 16, total);
+  add_number_to_total(third, 16, total);
+  const quad exact = wide(1.0) + value_of(third) + value_of(third);
+  EXPECT_LE(narrow(oracle::abs(value_of(total_at<T>(total, 16, 0)) - exact)),
+            std::ldexp(1.0, Extended<T>::words == 1 ? -51 : -102));
+  EXPECT_EQ(total[1], 7);
 }
 
 TEST(MeanOf, ASumIsTheQuotient) {

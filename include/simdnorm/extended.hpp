@@ -108,17 +108,6 @@ SIMDNORM_INLINE Extended<double> mean_of(Extended<double> sum, double n) { retur
 
 // --- arrays of extended numbers: `count` first words, then `count` second words; count is a multiple of 16 ---
 
-/// total = part.
-template <class Arch> SIMDNORM_INLINE void start_total(const float* part, Index count, double* total) {
-  using V = simd::Vector<double, Arch>;
-  for (Index i = 0; i < count; i += V::width)
-    simd::store(simd::All{}, total + i, simd::load_as_double<Arch>(part + i));
-}
-template <class Arch> SIMDNORM_INLINE void start_total(const double* part, Index count, double* total) {
-  std::copy(part, part + count, total);
-  std::fill(total + count, total + 2 * count, 0.0);
-}
-
 /// hi + lo += x, without error but for that of the sum of all lo.
 template <class V> SIMDNORM_INLINE void add_exactly(V x, V& hi, V& lo) {
   const V sum = hi + x;  // two_sum of each lane
@@ -127,22 +116,32 @@ template <class V> SIMDNORM_INLINE void add_exactly(V x, V& hi, V& lo) {
   hi = sum;
 }
 
-/// total += part.
-template <class Arch> SIMDNORM_NOINLINE void add_to_total(const float* part, Index count, double* total) {
+/// The numbers of one vector's places, total[0 .. width), += part.
+template <class Arch>
+SIMDNORM_INLINE void add_to_total(simd::Vector<float, Arch> part, Index /*count*/, double* total) {
+  using Floats = simd::Vector<float, Arch>;
   using V = simd::Vector<double, Arch>;
-  for (Index i = 0; i < count; i += V::width)
+  alignas(64) float elements[Floats::width];
+  simd::store(simd::All{}, elements, part);
+  for (int i = 0; i < Floats::width; i += V::width)
     simd::store(simd::All{}, total + i,
-                simd::load<V>(simd::All{}, total + i) + simd::load_as_double<Arch>(part + i));
+                simd::load<V>(simd::All{}, total + i) + simd::load_as_double<Arch>(elements + i));
 }
-template <class Arch> SIMDNORM_NOINLINE void add_to_total(const double* part, Index count, double* total) {
+template <class Arch>
+SIMDNORM_INLINE void add_to_total(simd::Vector<double, Arch> part, Index count, double* total) {
   using V = simd::Vector<double, Arch>;
-  double* total_low = total + count;
-  for (Index i = 0; i < count; i += V::width) {
-    V hi = simd::load<V>(simd::All{}, total + i), lo = simd::load<V>(simd::All{}, total_low + i);
-    add_exactly(simd::load<V>(simd::All{}, part + i), hi, lo);
-    simd::store(simd::All{}, total + i, hi);
-    simd::store(simd::All{}, total_low + i, lo);
-  }
+  V hi = simd::load<V>(simd::All{}, total), lo = simd::load<V>(simd::All{}, total + count);
+  add_exactly(part, hi, lo);
+  simd::store(simd::All{}, total, hi);
+  simd::store(simd::All{}, total + count, lo);
+}
+
+/// total += part, all of it.
+template <class Arch, class T>
+SIMDNORM_NOINLINE void add_array_to_total(const T* part, Index count, double* total) {
+  using V = simd::Vector<T, Arch>;
+  for (Index i = 0; i < count; i += V::width)
+    add_to_total(simd::load<V>(simd::All{}, part + i), count, total + i);
 }
 
 /// total += other.
@@ -154,7 +153,7 @@ SIMDNORM_INLINE void add_totals(const double* other, Index count, double* total)
       simd::store(simd::All{}, total + i,
                   simd::load<V>(simd::All{}, total + i) + simd::load<V>(simd::All{}, other + i));
   } else {
-    add_to_total<Arch>(other, count, total);
+    add_array_to_total<Arch>(other, count, total);
     for (Index i = count; i < 2 * count; ++i) total[i] += other[i];
   }
 }
@@ -170,6 +169,16 @@ template <class Arch> SIMDNORM_INLINE void round_total(const double* total, Inde
     const double sum = total[i] + total[count + i];
     rounded[i] = sum == sum ? sum : total[i];
   }
+}
+
+/// Number 0 of an array += x.
+SIMDNORM_INLINE void add_number_to_total(Extended<float> x, Index /*count*/, double* total) {
+  *total += x.value;
+}
+SIMDNORM_INLINE void add_number_to_total(Extended<double> x, Index count, double* total) {
+  const Extended<double> sum = Extended<double>{*total, total[count]} + x;
+  *total = sum.hi;
+  total[count] = sum.lo;
 }
 
 /// Number i of an array.

@@ -42,9 +42,9 @@ void layer_norm_forward(RowShape shape, const X& x, const element_t<X>* gamma, c
 /// dgamma, dbeta: (hidden), nullptr for one that is not wanted.
 /// dx may be dy or x; nothing else may overlap.
 ///
-/// Computes as forward does. dgamma and dbeta are summed in twice T's precision after every 16 rows (every 256
-/// bytes of rows that lie side by side), in an order that depends on the shape and on which of the two it is, and
-/// rounded once. Without rows they become 0, or stay as they are with options.accumulate.
+/// Computes as forward does. dgamma and dbeta are kept in twice T's precision; at most two rows (four, where rows
+/// lie side by side) are added in T before. The order of the sums depends on the shape and on which of the two it is,
+/// and each is rounded once. Without rows they become 0, or stay as they are with options.accumulate.
 ///
 /// Errors: as forward.
 template <class Dy, class X, class Dx, class Executor = Serial>

@@ -120,6 +120,40 @@ TYPED_TEST(Gradients, AConstantDyOverManyRowsKeepsItsDigits) {
   }
 }
 
+// One large dy among small ones, each of which is lost, or rounded up, when it is added to the large one alone.
+TYPED_TEST(Gradients, ALargeDyAmongSmallOnesKeepsTheirDigits) {
+  using T = TypeParam;
+  const Index hidden = 128;
+  for (Index rows : {4, 8, 16, 17, 64, 300}) {
+    for (Index after : {Index(1), rows}) {
+      std::vector<T> x(size(rows * hidden)), dy(x.size());
+      Random random(11);
+      for (Index r = 0; r < rows; ++r) {
+        for (Index c = 0; c < hidden; ++c) {
+          const auto i = size(r * hidden + c);
+          x[i] = static_cast<T>(c % 2 == 0 ? 1 : -1);  // and so is xhat
+          // Columns that are aimed, then columns of magnitudes of all kinds.
+          const double small = 1.0001 * roundoff<T> / static_cast<double>(Index(1) << c % 5);
+          dy[i] = static_cast<T>(c >= 16 ? std::abs(random.log_uniform(-20, 0)) : r == c ? 1 : small);
+        }
+      }
+      const Layout<T> layout{{rows, hidden, after}, hidden * after, after};
+      const std::vector<T> laid_x = layout.spread(x), laid_dy = layout.spread(dy);
+      std::vector<T> dx(laid_x.size()), dgamma(size(hidden)), dbeta(size(hidden));
+      std::vector<RowMoments<T>> moments(size(rows));
+      forward(Norm::layer, layout.shape, layout.of(laid_x), nullptr, nullptr, T(0), layout.of(dx),
+              moments.data());
+      backward(Norm::layer, layout.shape, layout.of(laid_dy), layout.of(laid_x), nullptr, moments.data(),
+               layout.of(dx), dgamma.data(), dbeta.data());
+      const auto exact = oracle::parameter_gradients(Norm::layer, dy.data(), x.data(), T(0), rows, hidden);
+      EXPECT_LE(parameter_error(Gradient::dgamma, exact, dgamma.data()).ratio, 1)
+          << rows << ", after " << after;
+      EXPECT_LE(parameter_error(Gradient::dbeta, exact, dbeta.data()).ratio, 1)
+          << rows << ", after " << after;
+    }
+  }
+}
+
 // Loss = sum(dy * y): dx, dgamma and dbeta are its slopes. Central differences with step h are off by h^2
 // (their third derivative) and by the roundings of y over h; 1e-7 leaves room for both, and is far below any
 // wrong term of a formula.

@@ -41,8 +41,7 @@ TEST(Blocks, OfContiguousRows) {
   }
 }
 
-// Each size of block there is, and groups of 16 rows in all of them: sums over rows keep their tree.
-TEST(Blocks, OfContiguousRowsFitTheCacheAndTheGroup) {
+TEST(Blocks, OfContiguousRowsFitTheCaches) {
   const Index shapes[][3] = {{100, 64, 8},    {100, 384, 8},   {100, 385, 4},
                              {100, 16384, 4}, {100, 16385, 2}, {16384, 64, 8},
                              {16385, 64, 2},  {16385, 1000, 4}};  // rows, hidden, rows of a block
@@ -51,7 +50,7 @@ TEST(Blocks, OfContiguousRowsFitTheCacheAndTheGroup) {
     const BlocksAlong<float> blocks(shape);
     EXPECT_EQ(blocks.count(), (s[0] + s[2] - 1) / s[2]) << s[0] << " x " << s[1];
     EXPECT_EQ(blocks.elements(), s[2] * s[1]);
-    EXPECT_EQ(blocks.per_group() * s[2], 16);
+    EXPECT_EQ(blocks.rows_per_block(), s[2]);
     check_cover<BlocksAlong<float>>(shape);
   }
 }

@@ -86,26 +86,20 @@ Index backward(RowShape shape, const Dy& dy, const X& x, const Scale& scale, con
   const Index blocks_per_task = gradient.blocks_per_task(blocks);
   const Index tasks = (blocks.count() + blocks_per_task - 1) / blocks_per_task;
   executor(tasks, blocks_per_task * blocks.elements(), [&](Index task) {
-    auto columns = gradient.begin(task);
-    const Index last = std::min((task + 1) * blocks_per_task, blocks.count());
-    for (Index group = task * blocks_per_task; group < last; group += blocks.per_group()) {
-      columns.begin_group();
-      blocks.each(group, std::min(group + blocks.per_group(), last), [&](const auto& block) {
-        const RowMoments<T>* of_block = moments + block.first_row;
-        GradientMeans<T> means[std::decay_t<decltype(block)>::capacity];
-        gradient_means<Statistic>(block, hidden, dy, x, scale, of_block, means);
-        block.template mapped<2>([&](const auto& rows, int first) {
-          const RowMoments<T>* of_rows = of_block + first;
-          if (SIMDNORM_UNLIKELY(!all_ordinary(of_rows, means + first, rows.count()))) {
-            differentiate_rare<Statistic, Gradient>(rows, hidden, dy, x, scale, of_rows, dx, columns);
-          } else {
-            differentiate<Statistic, Gradient>(rows, hidden, dy, x, scale, of_rows, means + first, dx,
-                                               columns);
-          }
-        });
+    const auto columns = gradient.begin(task);
+    blocks.each(task * blocks_per_task, (task + 1) * blocks_per_task, [&](const auto& block) {
+      const RowMoments<T>* of_block = moments + block.first_row;
+      GradientMeans<T> means[std::decay_t<decltype(block)>::capacity];
+      gradient_means<Statistic>(block, hidden, dy, x, scale, of_block, means);
+      block.template mapped<2>([&](const auto& rows, int first) {
+        const RowMoments<T>* of_rows = of_block + first;
+        if (SIMDNORM_UNLIKELY(!all_ordinary(of_rows, means + first, rows.count()))) {
+          differentiate_rare<Statistic, Gradient>(rows, hidden, dy, x, scale, of_rows, dx, columns);
+        } else {
+          differentiate<Statistic, Gradient>(rows, hidden, dy, x, scale, of_rows, means + first, dx, columns);
+        }
       });
-      columns.end_group();
-    }
+    });
   });
   return tasks;
 }
@@ -119,7 +113,7 @@ struct GradientOptions {
 };
 
 template <class Blocks, class T> Index gradient_workspace_bytes_of(RowShape shape, Index sums) {
-  return segment_count(Blocks(shape)) * segment_bytes<T>(shape.hidden, sums);
+  return workspace_bytes<T>(segment_count(Blocks(shape)), shape.hidden, sums);
 }
 
 /// Bytes of scratch memory that backward takes for dgamma and dbeta of a shape.
@@ -137,12 +131,12 @@ void backward_with_parameters(RowShape shape, const Dy& dy, const X& x, const Sc
                               const GradientOptions& options, Executor&& executor) {
   using Gradient = ParameterGradient<T, typename Blocks::Architecture, Statistic::centered>;
   std::unique_ptr<double[]> own;
-  auto* workspace = static_cast<std::byte*>(options.workspace);
+  void* workspace = options.workspace;
   if (workspace == nullptr) {
     const auto bytes =
         static_cast<std::size_t>(gradient_workspace_bytes_of<Blocks, T>(shape, Gradient::sums));
     own.reset(new double[bytes / sizeof(double)]);  // not cleared: each segment clears its own
-    workspace = reinterpret_cast<std::byte*>(own.get());
+    workspace = own.get();
   }
   const Gradient gradient(shape.hidden, workspace);
   const Index segments = backward<Blocks, Statistic>(shape, dy, x, scale, moments, dx, gradient, executor);

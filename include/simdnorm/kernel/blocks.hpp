@@ -40,13 +40,11 @@ template <class T, class Arch = simd::DefaultArch> class BlocksAlong {
       rows_per_block_ = 2;
     }
   }
+  Index rows_per_block() const { return rows_per_block_; }
   Index count() const { return (shape_.rows + rows_per_block_ - 1) / rows_per_block_; }
   Index elements() const { return rows_per_block_ * shape_.hidden; }  // of one block
   /// Blocks that are worth handing to another thread.
   Index per_task() const { return std::max<Index>(1, elements_per_task / elements()); }
-  /// Blocks whose rows' sums are added in T before they go to a total in Extended<T>: 16 rows.
-  static constexpr Index rows_per_group = 16;
-  Index per_group() const { return rows_per_group / rows_per_block_; }
 
   /// Calls f(block) for the blocks [first, last) that exist.
   template <class F> SIMDNORM_INLINE void each(Index first, Index last, const F& f) const {
@@ -66,24 +64,22 @@ template <class T, class Arch = simd::DefaultArch> class BlocksAcross {
  public:
   using Architecture = Arch;
   explicit BlocksAcross(RowShape shape)
-      : shape_(shape), per_item_((shape.after + rows_per_block - 1) / rows_per_block) {}
+      : shape_(shape), per_item_((shape.after + rows_per_block() - 1) / rows_per_block()) {}
+  static constexpr Index rows_per_block() { return RowsAcross<T, Arch>::capacity; }
   Index count() const { return shape_.rows / shape_.after * per_item_; }
-  Index elements() const { return std::min<Index>(rows_per_block, shape_.after) * shape_.hidden; }
+  Index elements() const { return std::min<Index>(rows_per_block(), shape_.after) * shape_.hidden; }
   Index per_task() const { return std::max<Index>(1, elements_per_task / elements()); }
-  static constexpr Index rows_per_group = RowsAcross<T, Arch>::capacity;
-  static constexpr Index per_group() { return 1; }
 
   template <class F> SIMDNORM_INLINE void each(Index first, Index last, const F& f) const {
     for (Index b = first; b < std::min(last, count()); ++b) {
       const Index item = b / per_item_;
-      const Index beside = b % per_item_ * rows_per_block;
-      const Index rows = std::min<Index>(rows_per_block, shape_.after - beside);
+      const Index beside = b % per_item_ * rows_per_block();
+      const Index rows = std::min<Index>(rows_per_block(), shape_.after - beside);
       f(RowsAcross<T, Arch>{item * shape_.after + beside, item, beside, static_cast<int>(rows)});
     }
   }
 
  private:
-  static constexpr Index rows_per_block = RowsAcross<T, Arch>::capacity;
   static constexpr Index elements_per_task = 16384;
   RowShape shape_;
   Index per_item_;

@@ -132,7 +132,8 @@ SIMDNORM_INLINE void fold(const RowsAcross<T, Arch>& rows, Index hidden, const T
   alignas(64) double total[static_cast<std::size_t>(capacity * Sums * fold_lanes * words)];
   const Index slots = rows.slots(Sums);
   std::fill(total, total + slots * words, 0.0);
-  each_chain<Sums>(rows, hidden, term, [&](const T* lanes) { add_to_total<Arch>(lanes, slots, total); });
+  each_chain<Sums>(rows, hidden, term,
+                   [&](const T* lanes) { add_array_to_total<Arch>(lanes, slots, total); });
   end_fold<Sums>(rows, total, sums);
 }
 

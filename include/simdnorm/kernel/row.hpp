@@ -141,15 +141,14 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
     return values;
   }
 
-  /// A sum over the block's rows, at one column; add_to adds it to an array (hidden).
+  /// A sum over these rows, at one column; add_to adds it to an array of totals (hidden, padded).
   struct RowSum {
     Vector value = Vector::broadcast(T(0));
     template <class Lanes> SIMDNORM_INLINE void add(At<Lanes> at, Vector term) {
       value = at.row == 0 ? term : value + term;
     }
-    template <class Lanes> SIMDNORM_INLINE void add_to(T* sums, At<Lanes> column) const {
-      T* p = sums + column.column;
-      simd::store(column.lanes, p, simd::load<Vector>(column.lanes, p) + value);
+    SIMDNORM_INLINE void add_to(double* totals, Index count, Index column) const {
+      add_to_total(value, count, totals + column);
     }
   };
 
@@ -232,15 +231,18 @@ template <class T, class Arch> struct RowsAcross {
     return values;
   }
 
-  /// The rows' sum has a tree of its own: row r belongs to lane r mod 16.
+  /// The rows' sum has a tree of its own: row r belongs to lane r mod 16, which is added in T; the lanes are
+  /// added pairwise in Extended<T>.
   struct RowSum {
     alignas(64) T lanes[fold_lanes] = {};
     template <class Lanes> SIMDNORM_INLINE void add(At<Lanes> at, Vector term) {
       T* p = lanes + at.row % fold_lanes;
       simd::store(simd::All{}, p, simd::load<Vector>(simd::All{}, p) + simd::keep(at.lanes, term));
     }
-    SIMDNORM_INLINE void add_to(T* sums, At<simd::All> column) const {
-      sums[column.column] += sum_of_lanes<Arch>(lanes);
+    SIMDNORM_INLINE void add_to(double* totals, Index count, Index column) const {
+      const Extended<T> sum =
+          pairwise<fold_lanes>([&](int lane) { return Extended<T>{static_cast<double>(lanes[lane])}; });
+      add_number_to_total(sum, count, totals + column);
     }
   };
 
