@@ -19,7 +19,7 @@ TYPED_TEST(Extremes, ForwardAtEveryMagnitude) {
   using T = TypeParam;
   if (!oracle::wide_exponents && sizeof(T) == 8) GTEST_SKIP() << "the oracle's exponents are those of double";
   for (Norm norm : oracle::norms) {
-    for (Index hidden : {2, 3, 17, 64, 100, 600})
+    for (Index hidden : {1, 2, 3, 17, 64, 100, 600})
       check_magnitudes<T>(norm, hidden, sizeof(T) == 4 ? (hidden < 200 ? 1 : 7) : (hidden < 200 ? 11 : 61));
   }
 }
@@ -152,6 +152,27 @@ TYPED_TEST(Extremes, HugeEpsilon) {
 }
 
 // A constant row has xhat 0: with epsilon 0 its rstd is 0, and dx with it.
+// Also where epsilon, scaled as the row would be, has no T, nor 1/sqrt of it.
+TYPED_TEST(Extremes, ConstantRowsOfEveryMagnitude) {
+  using T = TypeParam;
+  for (T epsilon : epsilons_of<T>()) {
+    for (Index hidden : {1, 2, 16, 100, 1000}) {
+      for (int k = lowest<T>; k <= highest<T>; k += sizeof(T) == 4 ? 1 : 7) {
+        Problem<T> p = make_problem<T>(1, hidden, {{Family::normal, 0, 0}}, Parameters::both, epsilon, 12);
+        const T value = k % 2 == 0 ? -std::ldexp(T(1.7), k) : std::ldexp(T(1.7), k);
+        p.x.assign(size(hidden), value);
+        const Forward<T> out = run_forward(Norm::layer, p);
+        ASSERT_EQ(first_difference(out.y, p.beta), -1)
+            << value << ", epsilon " << epsilon << ", hidden " << hidden;
+        EXPECT_EQ(true_mean(out.moments[0]), value);
+        const double rstd = static_cast<double>(true_rstd(out.moments[0])),
+                     expected = epsilon > T(0) ? 1 / std::sqrt(static_cast<double>(epsilon)) : 0;
+        ASSERT_NEAR(rstd, expected, 2 * roundoff<T> * expected) << value << ", epsilon " << epsilon;
+      }
+    }
+  }
+}
+
 TYPED_TEST(Extremes, GradientsOfConstantRows) {
   using T = TypeParam;
   for (Index hidden : {1, 2, 7, 64, 100}) {

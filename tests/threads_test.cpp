@@ -14,13 +14,11 @@ namespace {
 using namespace support;
 using simdnorm::Index;
 
-constexpr int rounds = 25;
-
 int oversubscribed() {
   return 4 * static_cast<int>(std::max(2u, std::min(8u, std::thread::hardware_concurrency())));
 }
 
-template <class T> void check_rounds(Norm norm, Index rows, Index hidden) {
+template <class T> void check_rounds(int rounds, Norm norm, Index rows, Index hidden) {
   const Problem<T> p = make_problem<T>(rows, hidden, {{Family::normal, 10, 0}, {Family::outliers, 0, 2}},
                                        Parameters::both, T(1e-5), 1);
   const Forward<T> expected = run_forward(norm, p);
@@ -42,15 +40,19 @@ template <class T> void check_rounds(Norm norm, Index rows, Index hidden) {
   }
 }
 
-TEST(Races, ManyThreadsGiveTheBitsOfOne) {
+void check_shapes(int rounds) {
   for (Norm norm : oracle::norms) {
-    check_rounds<float>(norm, 4099, 7);
-    check_rounds<float>(norm, 257, 129);
-    check_rounds<double>(norm, 513, 33);
+    check_rounds<float>(rounds, norm, 4099, 7);
+    check_rounds<float>(rounds, norm, 257, 129);
+    check_rounds<double>(rounds, norm, 513, 33);
   }
 }
 
+TEST(Races, ManyThreadsGiveTheBitsOfOne) { check_shapes(25); }
+TEST(Races, NightlyAThousandRounds) { check_shapes(1000); }
+
 TEST(Races, CallsOnSharedInputsDoNotDisturbEachOther) {
+  constexpr int rounds = 25;
   for (Norm norm : oracle::norms) {
     const Problem<float> p =
         make_problem<float>(65, 65, {{Family::normal, 10, 0}}, Parameters::both, 1e-5f, 2);

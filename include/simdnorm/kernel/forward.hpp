@@ -61,8 +61,7 @@ void forward_rows(RowShape shape, const Strided<const T>& x, const Statistic& st
                   const Epilogue& epilogue, const Strided<T>& y, RowMoments<T>* moments,
                   Executor&& executor) {
   if (shape.rows == 0) return;
-  RowMoments<T> forgotten;
-  const MomentsSink<T> kept = moments == nullptr ? MomentsSink<T>{&forgotten, 0} : MomentsSink<T>{moments, 1};
+  const MomentsSink<T> kept{moments};
   if (shape.after == 1 && x.column == 1 && y.column == 1) {
     forward<BlocksAlong<T>>(shape, LoadedRows<T>{x}, statistic, epilogue, StoredRows<T>{y}, kept, executor);
   } else {

@@ -56,8 +56,28 @@ SIMDNORM_COLD T scale_of(const Row& row, const Source& source, Index hidden, T e
   return std::abs(exponent) < limit / 4 ? T(1) : std::ldexp(T(1), -exponent);
 }
 
+/// The only value of a finite row that has no other; else NaN. For a block of one row across rows.
+template <class Row, class Source>
+SIMDNORM_COLD typename Row::Scalar constant_of(const Row& row, const Source& source, Index hidden) {
+  using T = typename Row::Scalar;
+  using V = typename Row::Vector;
+  V first = V::broadcast(T(0));
+  V apart = first;
+  row.columns(0, hidden, [&](auto column) {
+    row.rows(column, [&](auto at) {
+      const V x = source.load(row, at);
+      if (at.column == 0) first = x;
+      apart = simd::max_magnitude(apart, x - first);
+    });
+  });
+  T value[V::width], difference[V::width];  // the row is the first element
+  simd::store(simd::All{}, value, first);
+  simd::store(simd::All{}, difference, apart);
+  return difference[0] == T(0) ? value[0] : std::numeric_limits<T>::quiet_NaN();
+}
+
 /// Measures one row that was not measured well at first: scaled if it is of extreme magnitude, about its
-/// mean. Returns the moments of the row itself where T can hold them and x - mean cannot overflow, else those
+/// mean. (The variance of a constant row is epsilon alone, which a scale could bring out of range.) Returns the moments of the row itself where T can hold them and x - mean cannot overflow, else those
 /// of the scaled row.
 template <class Statistic, class Row, class Source>
 SIMDNORM_COLD RowMoments<typename Statistic::Scalar> measure_again(const Row& row, const Source& source,
@@ -65,6 +85,11 @@ SIMDNORM_COLD RowMoments<typename Statistic::Scalar> measure_again(const Row& ro
   using T = typename Statistic::Scalar;
   const T scale = scale_of(row, source, hidden, statistic.epsilon);
   if (scale != scale) return {scale, scale, scale, scale};
+  if constexpr (Statistic::centered) {
+    const T value = constant_of(row, source, hidden);
+    if (value == value)
+      return {value, T(0), rstd_of<T>(Extended<T>{static_cast<double>(statistic.epsilon)}), T(1)};
+  }
 
   const double wide_scale = static_cast<double>(scale);
   const Extended<T> epsilon{

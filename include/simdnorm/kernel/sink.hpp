@@ -48,13 +48,12 @@ template <class Sink> struct CanonicalSink {
   }
 };
 
-/// Where the moments of the rows go. With stride 0 all rows share one place: nobody asked for them.
+/// Where the moments of the rows go: (rows), or nullptr where nobody asked for them.
 template <class T> struct MomentsSink {
   RowMoments<T>* moments;
-  Index stride;
 
   template <class Block> SIMDNORM_INLINE void store(const Block& block, const RowMoments<T>* of_row) const {
-    for (int r = 0; r < block.count(); ++r) moments[(block.first_row + r) * stride] = of_row[r];
+    if (moments != nullptr) std::copy(of_row, of_row + block.count(), moments + block.first_row);
   }
 };
 
