@@ -144,6 +144,7 @@ TYPED_TEST(StridedRows, ColumnsAndRowsMix) {
         const Layout<T> flat{shape, hidden, 1}, spaced{shape, 3 * hidden, 3};
         check_strided(norm, p, spaced, flat, flat, spaced, "x and dx spaced");
         check_strided(norm, p, flat, spaced, spaced, flat, "y and dy spaced");
+        check_strided(norm, p, flat, flat, flat, spaced, "dx spaced");
         if (this->HasFatalFailure()) return;
       }
     }

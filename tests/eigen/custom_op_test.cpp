@@ -78,6 +78,17 @@ TYPED_TEST(InExpressions, OfAnExpression) {
   expect_same(y, this->expected);
 }
 
+// A tensor by its type, but without memory: evaluated first, as an expression is.
+TYPED_TEST(InExpressions, OfAReferenceToAnExpression) {
+  using Tensor = typename TestFixture::TensorOfOrder;
+  const auto norm = this->norm();
+  const Tensor sum = this->x + this->residual;
+  norm.forward(sum, this->expected);
+  const Eigen::TensorRef<const Tensor> reference = this->x + this->residual;
+  const Tensor y = reference.customOp(norm);
+  expect_same(y, this->expected);
+}
+
 TYPED_TEST(InExpressions, InPlace) {
   const auto norm = this->norm();
   norm.forward(this->x, this->expected);

@@ -99,11 +99,15 @@ TEST(Devices, AnyNumberOfThreadsGivesTheSameBits) {
 TEST(Devices, FewElementsStayOnTheirThread) {
   CountingPool counting(2);
   const Eigen::ThreadPoolDevice pool(&counting, 2);
-  Rows x(64, 64), y(64, 64);
-  x.setRandom();
   const simdnorm::LayerNorm<float> norm(64);
-  norm.forward(x, y, pool);
-  EXPECT_EQ(counting.scheduled, 0);
+  for (Index rows : {64, 700}) {  // one task, and several
+    Rows x(rows, 64), y(rows, 64), expected(rows, 64);
+    x.setRandom();
+    norm.forward(x, expected);
+    norm.forward(x, y, pool);
+    EXPECT_EQ(difference(y, expected), -1);
+    EXPECT_EQ(counting.scheduled, 0) << rows << " rows";
+  }
 }
 
 TEST(Devices, RMSNormRunsOnThePool) {

@@ -209,6 +209,18 @@ TEST_F(FunctorErrors, GammaWithGaps) {
           {"dgamma", "(8)", "gaps"});
 }
 
+// Rows side by side must be neighbours; a row alone may have any stride (functor_test.cpp).
+TEST_F(FunctorErrors, RowsSideBySideWithGaps) {
+  std::vector<float> memory(3 * 16, untouched);
+  using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  const Eigen::Map<const Matrix, 0, Eigen::Stride<Eigen::Dynamic, 2>> spaced(
+      memory.data(), 3, 8, Eigen::Stride<Eigen::Dynamic, 2>(16, 2));
+  Matrix out = Matrix::Constant(3, 8, untouched);
+  const LayerNorm<float> norm(nullptr, nullptr, 1e-5f, simdnorm::axis(0));
+  refused([&] { norm.forward(spaced, out); }, {"LayerNorm.forward", "x of shape (3, 8)", "inner stride 2"});
+  EXPECT_EQ((out.array() - untouched).abs().maxCoeff(), 0.f);
+}
+
 TEST_F(FunctorErrors, MatrixWhoseAxesDoNotMerge) {
   Eigen::MatrixXf m(6, 10), out(3, 8);
   m.setConstant(1.f);

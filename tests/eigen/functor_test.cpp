@@ -34,6 +34,19 @@ template <class X, class Y, class Dy, class Dx> void check(X&& x, Y&& y, Dy&& dy
   EXPECT_LE(parameter_ratio(Gradient::dbeta, e, dbeta.data()), 1);
 }
 
+// Which types an operator takes: what is computed where it is read has no memory of its own.
+TEST(Objects, LieInMemory) {
+  using Matrix = Eigen::MatrixXf;
+  using Tensor = Eigen::Tensor<float, 2>;
+  EXPECT_TRUE(simdnorm::has_memory<Matrix>());
+  EXPECT_TRUE(simdnorm::has_memory<Eigen::Block<const Matrix>>());
+  EXPECT_FALSE(simdnorm::has_memory<decltype(Matrix() + Matrix())>());
+  EXPECT_TRUE(simdnorm::has_memory<Tensor>());
+  EXPECT_TRUE(simdnorm::has_memory<Eigen::TensorMap<const Tensor>>());
+  EXPECT_FALSE(simdnorm::has_memory<decltype(Tensor() + Tensor())>());
+  EXPECT_FALSE(simdnorm::has_memory<float>());
+}
+
 TEST(Objects, TensorMaps) {
   std::vector<float> memory(4 * 3 * 5 * 7 + 3);
   using Map = Eigen::TensorMap<Eigen::Tensor<float, 3, RowMajor>>;
@@ -139,6 +152,19 @@ TEST(Objects, MapsAndReferences) {
   Eigen::MatrixXf wide(20, 20);
   check(Eigen::Ref<Eigen::MatrixXf>(wide.topLeftCorner(6, 7)), Eigen::MatrixXf(6, 7), Eigen::MatrixXf(6, 7),
         Eigen::Ref<Eigen::MatrixXf>(wide.bottomRightCorner(6, 7)));
+}
+
+// Columns that are normalized must lie side by side (errors_test.cpp), but not the only one there is.
+TEST(Objects, TheOnlyColumnOfAMatrix) {
+  using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, RowMajor>;
+  using Stride = Eigen::Stride<Eigen::Dynamic, 2>;
+  Eigen::VectorXf memory = Eigen::VectorXf::Random(300), y(30), expected(30);
+  const Eigen::Map<const Matrix, 0, Stride> x(memory.data(), 30, 1, Stride(10, 2));
+  const simdnorm::LayerNorm<float> norm(nullptr, nullptr, 1e-5f, simdnorm::axis(0));
+  norm.forward(Eigen::VectorXf(x.col(0)), expected);
+  Eigen::Map<Matrix> as_matrix(y.data(), 30, 1);
+  norm.forward(x, as_matrix);
+  EXPECT_EQ(first_difference(y.data(), expected.data(), 30), -1);
 }
 
 // A column of a row-major matrix, or a row of a column-major one: elements at a distance.

@@ -278,6 +278,11 @@ TYPED_TEST(Gradients, NoRowsMakeParameterGradientsZero) {
   }
 }
 
+TYPED_TEST(Gradients, ShapesWithoutElementsNeedNoWorkspace) {
+  for (const RowShape& shape : {RowShape{0, 5}, RowShape{5, 0}, RowShape{5, 5, 0}, RowShape{-1, 5}})
+    EXPECT_EQ(LayerNormOperator<TypeParam>::workspace_bytes(shape), 0);
+}
+
 // Memory that the caller gives: the same bits, whatever lies in it, and not a byte beyond what was asked for.
 TYPED_TEST(Gradients, AWorkspaceOfTheStatedSizeIsEnough) {
   using T = TypeParam;
