@@ -23,7 +23,7 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
 
   get_property(tests DIRECTORY "${PROJECT_SOURCE_DIR}/tests" PROPERTY BUILDSYSTEM_TARGETS)
   list(FILTER tests INCLUDE REGEX "^test_")
-  list(REMOVE_ITEM tests test_support)
+  list(FILTER tests EXCLUDE REGEX "^test_(support$|nightly\\.)")
   list(TRANSFORM tests REPLACE "(.+)" "$<TARGET_FILE:\\1>" OUTPUT_VARIABLE programs)
   list(JOIN programs | programs)
 
