@@ -62,10 +62,6 @@ using Index = std::int64_t;
 class Message {
  public:
   SIMDNORM_COLD Message() : words_("simdnorm: ") {}
-  SIMDNORM_COLD Message& operator<<(const std::string& words) {
-    words_ += words;
-    return *this;
-  }
   SIMDNORM_COLD Message& operator<<(const char* words) {
     words_ += words;
     return *this;

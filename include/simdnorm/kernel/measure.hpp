@@ -105,7 +105,7 @@ SIMDNORM_COLD RowMoments<typename Statistic::Scalar> measure_again(const Row& ro
   if (scale == T(1)) return moments;
   const double rstd = static_cast<double>(moments.rstd) * wide_scale;
   const double reach = 0x1p60;
-  if (rstd < reach && rstd > 1 / reach && wide_scale > 1 / reach)
+  if (rstd < reach && rstd > 1 / reach)
     return {moments.mean / scale, moments.mean_low / scale, static_cast<T>(rstd), T(1)};
   return moments;
 }
