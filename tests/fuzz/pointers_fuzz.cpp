@@ -228,7 +228,7 @@ template <class T> class Run {
     }
     if (was_refused ? !may_fail : must_fail) fail(was_refused ? "refused" : "not refused");
     if (!was_refused) {
-      y.write(flat_.y, y_cells);
+      expect_rows(y, p_, flat_.y, y_cells);
       if (x.memory == y.memory) x_cells = y_cells;
     }
     expect_same("memory of x", *x.memory, x_cells);
@@ -286,7 +286,7 @@ template <class T> class Run {
     }
     if (was_refused ? !may_fail : must_fail) fail(was_refused ? "refused" : "not refused");
     if (!was_refused) {
-      dx.write(flat.dx, dx_cells);
+      expect_rows(dx, p_, flat.dx, dx_cells);
       if (dy.memory == dx.memory) dy_cells = dx_cells;
       if (x.memory == dx.memory) x_cells = dx_cells;
       if (wants_dgamma) expect_same("dgamma", dgamma.values(), plain.dgamma);
