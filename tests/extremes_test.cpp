@@ -152,6 +152,26 @@ TYPED_TEST(Extremes, HugeEpsilon) {
 }
 
 // A constant row has xhat 0: with epsilon 0 its rstd is 0, and dx with it.
+TYPED_TEST(Extremes, InfiniteEpsilonGivesBeta) {
+  using T = TypeParam;
+  const T inf = std::numeric_limits<T>::infinity();
+  const Problem<T> p = make_problem<T>(
+      3, 33,
+      {{Family::normal, 3, 0}, {Family::constant, 0, 0}, {Family::normal, 0, sizeof(T) == 4 ? 110 : 900}},
+      Parameters::both, inf, 7);
+  for (Norm norm : oracle::norms) {
+    const Forward<T> out = run_forward(norm, p);
+    const Backward<T> gradients = run_backward(norm, p, out.moments);
+    for (Index r = 0; r < p.rows; ++r) {
+      for (Index c = 0; c < p.hidden; ++c) {
+        EXPECT_EQ(out.y[size(r * p.hidden + c)], norm == Norm::layer ? p.beta[size(c)] : T(0))
+            << r << ", " << c;
+        EXPECT_EQ(gradients.dx[size(r * p.hidden + c)], T(0)) << r << ", " << c;
+      }
+    }
+  }
+}
+
 // Also where epsilon, scaled as the row would be, has no T, nor 1/sqrt of it.
 TYPED_TEST(Extremes, ConstantRowsOfEveryMagnitude) {
   using T = TypeParam;

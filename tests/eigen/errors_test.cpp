@@ -230,4 +230,24 @@ TEST_F(FunctorErrors, MatrixWhoseAxesDoNotMerge) {
   EXPECT_EQ((out.array() - untouched).abs().maxCoeff(), 0.f);
 }
 
+// Nothing is written before an error: not the size of what forward keeps either.
+TEST_F(FunctorErrors, MomentsKeepTheirSize) {
+  simdnorm::Moments<float> kept;
+  kept.resize(7);
+  Eigen::MatrixXf m = Eigen::MatrixXf::Ones(6, 10), out(3, 8);
+  std::vector<float> memory(25);
+  Eigen::TensorMap<Rows> first(memory.data(), 3, 8), second(memory.data() + 1, 3, 8);
+  const LayerNorm<float> norm(8);
+  const simdnorm::RMSNorm<float> rms(8);
+  refused([&] { norm.forward(first, second, kept); }, {"x", "y", "overlap"});
+  refused([&] { rms.forward(first, second, kept); }, {"x", "y", "overlap"});
+  refused(
+      [&] {
+        LayerNorm<float>(nullptr, nullptr, 1e-5f, simdnorm::last_axes(2))
+            .forward(m.topLeftCorner(3, 8), out, kept);
+      },
+      {"x", "(3, 8)", "gaps"});
+  EXPECT_EQ(kept.rows(), 7);
+}
+
 }  // namespace

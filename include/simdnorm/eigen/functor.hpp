@@ -143,6 +143,15 @@ template <class P> class NormFunctor {
         return view.data;
       }
     }
+    /// Where forward keeps the moments, made large enough if all else is right; nullptr where nobody wants them.
+    RowMoments<P>* moments_of_rows(const char* call_below, const Strided<P>& y, Moments<P>* moments) const {
+      if (moments == nullptr) return nullptr;
+      const RowMoments<P>* const not_yet = nullptr;
+      check_forward(call_below, shape, rows_of_x(), norm.gamma_.data, norm.beta_.data, norm.epsilon_, y,
+                    not_yet);
+      moments->resize(shape.rows);
+      return moments->data();
+    }
     void expect_moments(const Moments<P>& moments) const {
       if (moments.rows() != shape.rows)
         (operation.message() << "moments hold " << moments.rows() << " rows but x of shape " << x.layout

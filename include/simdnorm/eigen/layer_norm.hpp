@@ -32,11 +32,10 @@ template <class P> class LayerNorm : private NormFunctor<P>, public TensorFuncto
                   "simdnorm: LayerNorm.forward: after y come a Moments<P>&, a device");
     const typename Base::template Call<X> call(*this, "forward", x);
     const auto y_rows = call.rows_written("y", y);
-    auto* moments = find_last<Moments<P>>(last...);
-    if (moments != nullptr) moments->resize(call.shape.rows);
+    RowMoments<P>* const moments =
+        call.moments_of_rows("layer_norm_forward", y_rows, find_last<Moments<P>>(last...));
     layer_norm_forward(call.shape, call.rows_of_x(), this->gamma_.data, this->beta_.data, this->epsilon_,
-                       y_rows, moments != nullptr ? moments->data() : nullptr,
-                       DeviceExecutor{find_device(last...)});
+                       y_rows, moments, DeviceExecutor{find_device(last...)});
   }
 
   /// dx alone, or with dgamma and dbeta after dx, nullptr for one that is not wanted. Last arguments, in any

@@ -27,10 +27,10 @@ template <class P> class RMSNorm : private NormFunctor<P>, public TensorFunctor<
                   "simdnorm: RMSNorm.forward: after y come a Moments<P>&, a device");
     const typename Base::template Call<X> call(*this, "forward", x);
     const auto y_rows = call.rows_written("y", y);
-    auto* moments = find_last<Moments<P>>(last...);
-    if (moments != nullptr) moments->resize(call.shape.rows);
-    rms_norm_forward(call.shape, call.rows_of_x(), this->gamma_.data, this->epsilon_, y_rows,
-                     moments != nullptr ? moments->data() : nullptr, DeviceExecutor{find_device(last...)});
+    RowMoments<P>* const moments =
+        call.moments_of_rows("rms_norm_forward", y_rows, find_last<Moments<P>>(last...));
+    rms_norm_forward(call.shape, call.rows_of_x(), this->gamma_.data, this->epsilon_, y_rows, moments,
+                     DeviceExecutor{find_device(last...)});
   }
 
   /// dx alone, or with dgamma after dx. Last arguments, in any order: accumulate, a Workspace<P>&, a device.

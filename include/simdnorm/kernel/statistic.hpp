@@ -14,9 +14,10 @@ template <class T> inline bool is_ordinary(Extended<T> power) {
   return power.approximate() >= low && power.approximate() <= high;  // false for NaN
 }
 
-/// 1/sqrt(power); 0 for a power of 0: a constant row with epsilon 0 is normalized to 0.
+/// 1/sqrt(power); 0 for a power of 0: a constant row with epsilon 0 is normalized to 0, as all are with an infinite
+/// epsilon.
 template <class T> inline T rstd_of(Extended<T> power) {
-  return power.approximate() > 0 ? inverse_square_root(power) : T(0);
+  return power.approximate() > 0 && std::isfinite(power.approximate()) ? inverse_square_root(power) : T(0);
 }
 
 /// The means over a row that dx needs: of g, the gradient of xhat, and of g * xhat.
