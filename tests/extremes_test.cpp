@@ -175,7 +175,9 @@ TYPED_TEST(Extremes, InfiniteEpsilonGivesBeta) {
 // Also where epsilon, scaled as the row would be, has no T, nor 1/sqrt of it.
 TYPED_TEST(Extremes, ConstantRowsOfEveryMagnitude) {
   using T = TypeParam;
-  for (T epsilon : epsilons_of<T>()) {
+  std::vector<T> epsilons = epsilons_of<T>();
+  epsilons.insert(epsilons.end(), {std::numeric_limits<T>::max(), std::numeric_limits<T>::denorm_min()});
+  for (T epsilon : epsilons) {
     for (Index hidden : {1, 2, 16, 100, 1000}) {
       for (int k = lowest<T>; k <= highest<T>; k += sizeof(T) == 4 ? 1 : 7) {
         Problem<T> p = make_problem<T>(1, hidden, {{Family::normal, 0, 0}}, Parameters::both, epsilon, 12);

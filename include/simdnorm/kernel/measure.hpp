@@ -76,6 +76,14 @@ SIMDNORM_COLD typename Row::Scalar constant_of(const Row& row, const Source& sou
   return difference[0] == T(0) ? value[0] : std::numeric_limits<T>::quiet_NaN();
 }
 
+/// 1/sqrt(epsilon) of any magnitude; 0 for 0 and for infinity. Scaled by an even power of two on the way.
+template <class T> SIMDNORM_COLD T rstd_of_epsilon(T epsilon) {
+  int exponent = 0;
+  const double fraction = std::frexp(static_cast<double>(epsilon), &exponent);
+  const Extended<T> near_one{std::ldexp(fraction, exponent % 2)};
+  return std::ldexp(rstd_of<T>(near_one), -(exponent / 2));
+}
+
 /// Measures one row that was not measured well at first: scaled if it is of extreme magnitude, about its
 /// mean. (The variance of a constant row is epsilon alone, which a scale could bring out of range.) Returns the moments of the row itself where T can hold them and x - mean cannot overflow, else those
 /// of the scaled row.
@@ -87,8 +95,7 @@ SIMDNORM_COLD RowMoments<typename Statistic::Scalar> measure_again(const Row& ro
   if (scale != scale) return {scale, scale, scale, scale};
   if constexpr (Statistic::centered) {
     const T value = constant_of(row, source, hidden);
-    if (value == value)
-      return {value, T(0), rstd_of<T>(Extended<T>{static_cast<double>(statistic.epsilon)}), T(1)};
+    if (value == value) return {value, T(0), rstd_of_epsilon(statistic.epsilon), T(1)};
   }
 
   const double wide_scale = static_cast<double>(scale);
