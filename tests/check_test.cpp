@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <simdnorm/config.hpp>
 
 #include "support/row_families.hpp"
 
@@ -85,6 +86,17 @@ TEST(Check, RegionsOfArrays) {
   EXPECT_NO_THROW(check.apart(none, all));
   EXPECT_THROW(check.apart(all, Check::array("beta", numbers + 7, 1)), std::invalid_argument);
   EXPECT_NO_THROW(check.apart(all, Check::array("beta", numbers + 8, 1)));
+}
+
+TEST(Message, HoldsAllItsWords) {
+  Message message;
+  message << "four kinds " << Index(-5) << " " << 0.5;
+  try {
+    message.fail();
+    ADD_FAILURE() << "did not throw";
+  } catch (const std::invalid_argument& error) {
+    EXPECT_STREQ(error.what(), "simdnorm: four kinds -5 0.500000");
+  }
 }
 
 }  // namespace

@@ -160,16 +160,22 @@ TYPED_TEST(Errors, MissingOperands) {
 
 TYPED_TEST(Errors, OutputsWhoseElementsShareAPlace) {
   using T = TypeParam;
-  const auto strided = [&](T* data, Index outer, Index column) { return Strided<T>{data, outer, column}; };
   const Strided<const T> x{this->x(), 5, 1}, dy{this->dy(), 5, 1};
-  for (const auto& y : {strided(this->y(), 4, 1), strided(this->y(), 0, 1), strided(this->y(), 5, 0),
-                        strided(this->y(), -5, 1), strided(this->y(), 5, -1), strided(this->y(), 5, 2)}) {
-    const T* none = nullptr;
+  const T* none = nullptr;
+  const Index strides[][2] = {{4, 1}, {0, 1}, {5, 0}, {5, 2}, {-5, 1}, {5, -1}};  // outer, column
+  for (const auto& s : strides) {
+    const Strided<T> y{this->y(), s[0], s[1]};
+    const std::string place =
+        "outer " + std::to_string(s[0]) + ", column " + std::to_string(s[1]) + " (rows 3";
+    const bool negative = s[0] < 0 || s[1] < 0;
+    const auto words = [&](const std::string& name) {
+      return negative ? name + " has a negative stride" : "elements of " + name + " share a place: " + place;
+    };
     this->refused([&] { forward(Norm::layer, this->shape, x, none, none, T(1), y); },
-                  {"y ", "rows 3, hidden 5"});
+                  {words("y"), "(rows 3, hidden 5)"});
     this->refused(
         [&] { backward(Norm::rms, this->shape, dy, x, none, this->moments.data(), y, nullptr, nullptr); },
-        {"dx "});
+        {words("dx"), "(rows 3, hidden 5)"});
   }
 }
 
@@ -177,9 +183,11 @@ TYPED_TEST(Errors, OutputsWhoseElementsShareAPlace) {
 TYPED_TEST(Errors, PartialOverlapsAreRefused) {
   using T = TypeParam;
   const T* none = nullptr;
+  const std::string bytes = " (" + std::to_string(15 * sizeof(T)) + " bytes)";
   for (Index offset : {-14, -5, -1, 1, 4, 5, 14}) {
     T* beside = this->y() + offset;
-    this->refused([&] { this->layer(this->y(), none, none, T(1), beside); }, {"x", "y", "overlap"});
+    this->refused([&] { this->layer(this->y(), none, none, T(1), beside); },
+                  {"y" + bytes + " and x" + bytes + " overlap (rows 3, hidden 5)"});
     this->refused([&] { this->rms(this->y(), none, T(1), beside); }, {"x", "y", "overlap"});
     this->refused(
         [&] { this->layer_back(this->y(), this->x(), none, this->moments.data(), beside, nullptr, nullptr); },
@@ -244,6 +252,34 @@ TYPED_TEST(Errors, AliasingMatrixOfBackward) {
     this->refused([&] { this->layer_back(dy, x, gamma, on, dx, dgamma, dbeta); }, {"moments", "overlap"});
   }
   this->refused([&] { this->rms_back(dy, x, gamma, kept, dx, dx + 2); }, {"dgamma", "dx", "overlap"});
+}
+
+// What lies right before an operand, or right behind it, does not touch it; one element nearer, it does.
+TYPED_TEST(Errors, OperandsEndWhereTheirLastElementEnds) {
+  using T = TypeParam;
+  std::vector<T> memory(100);
+  T* const out = memory.data() + 40;  // y or dx
+  const T *x = this->x(), *dy = this->dy(), *none = nullptr;
+  const auto call = [&](int operand, T* place) {
+    auto* kept = reinterpret_cast<RowMoments<T>*>(place);
+    if (operand == 0) this->layer(x, place, none, T(1), out);
+    if (operand == 1) this->layer(x, none, place, T(1), out);
+    if (operand == 2) this->rms(x, place, T(1), out);
+    if (operand == 3) this->layer_back(dy, x, place, this->moments.data(), out, nullptr, nullptr);
+    if (operand == 4) this->layer_back(dy, x, none, this->moments.data(), out, place, nullptr);
+    if (operand == 5) this->layer_back(dy, x, none, this->moments.data(), out, nullptr, place);
+    if (operand == 6) this->rms_back(dy, x, none, this->moments.data(), out, place);
+    if (operand == 7) this->layer(x, none, none, T(1), out, kept);
+    if (operand == 8) this->rms_back(dy, x, none, kept, out, nullptr);
+  };
+  const Index size_of_out = this->rows * this->hidden;
+  for (int operand = 0; operand < 9; ++operand) {
+    const Index size_of_operand = operand < 7 ? this->hidden : 4 * this->rows;
+    this->allowed([&] { call(operand, out - size_of_operand); });
+    this->allowed([&] { call(operand, out + size_of_out); });
+    this->refused([&] { call(operand, out - size_of_operand + 1); }, {"overlap"});
+    this->refused([&] { call(operand, out + size_of_out - 1); }, {"overlap"});
+  }
 }
 
 // Rows of two operands may take turns in one buffer without touching: the halves of a wider matrix.

@@ -132,8 +132,8 @@ TYPED_TEST(StridedRows, SlicesOfAWiderMatrixStayContiguous) {
   }
 }
 
-// One operand side by side and the other not: x of a transposed matrix to y of a plain one, for a single row
-// of columns.
+// Some operands side by side and others not: x of a transposed matrix to y of a plain one, for a single row of
+// columns. Each of them alone, too.
 TYPED_TEST(StridedRows, ColumnsAndRowsMix) {
   using T = TypeParam;
   for (Norm norm : oracle::norms) {
@@ -141,10 +141,15 @@ TYPED_TEST(StridedRows, ColumnsAndRowsMix) {
       for (Index hidden : {1, 4, 31}) {
         const RowShape shape{rows, hidden};
         const Problem<T> p = make_problem<T>(rows, hidden, mixed_kinds(), Parameters::both, T(1e-5), 9);
-        const Layout<T> flat{shape, hidden, 1}, spaced{shape, 3 * hidden, 3};
-        check_strided(norm, p, spaced, flat, flat, spaced, "x and dx spaced");
-        check_strided(norm, p, flat, spaced, spaced, flat, "y and dy spaced");
-        check_strided(norm, p, flat, flat, flat, spaced, "dx spaced");
+        for (Index column : {2, 3}) {
+          const Layout<T> flat{shape, hidden, 1}, spaced{shape, column * hidden, column};
+          check_strided(norm, p, spaced, flat, flat, spaced, "x and dx spaced");
+          check_strided(norm, p, flat, spaced, spaced, flat, "y and dy spaced");
+          check_strided(norm, p, spaced, flat, flat, flat, "x spaced");
+          check_strided(norm, p, flat, spaced, flat, flat, "y spaced");
+          check_strided(norm, p, flat, flat, spaced, flat, "dy spaced");
+          check_strided(norm, p, flat, flat, flat, spaced, "dx spaced");
+        }
         if (this->HasFatalFailure()) return;
       }
     }

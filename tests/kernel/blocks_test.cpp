@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <simdnorm/kernel/parameter_gradient.hpp>
+
 namespace {
 
 using namespace simdnorm;
@@ -99,6 +101,50 @@ TEST(Blocks, OfContiguousRowsAreFoldedAndMappedWhole) {
       EXPECT_EQ(block.row(r).first_row, 3 + r);
       EXPECT_EQ(block.row(r).count(), 1);
     }
+  }
+}
+
+// What an executor is told: the elements of a whole block, and tasks of some 16384 of them where a block has fewer.
+template <class Blocks> void check_tasks(RowShape shape, Index elements) {
+  const Blocks blocks(shape);
+  EXPECT_EQ(blocks.elements(), elements);
+  if (elements > 20000) {
+    EXPECT_EQ(blocks.per_task(), 1);
+  }
+  if (elements < 8000) {
+    EXPECT_GT(blocks.per_task() * elements, 8000);
+    EXPECT_LT(blocks.per_task() * elements, 20000);
+  }
+}
+TEST(Blocks, TasksHaveEnoughElements) {
+  check_tasks<BlocksAlong<float>>({1000, 7}, 8 * 7);
+  check_tasks<BlocksAlong<float>>({1000, 1000}, 4 * 1000);
+  check_tasks<BlocksAlong<float>>({1000, 100000}, 2 * 100000);
+  check_tasks<BlocksAcross<float>>({1000, 7, 5}, 5 * 7);
+  check_tasks<BlocksAcross<float>>({1000, 7, 500}, 64 * 7);
+  check_tasks<BlocksAcross<double>>({1000, 100000, 500}, 32 * 100000);
+}
+
+// The segments of the sums over rows: as few rows as make no more than 64 of them, but 64 rows at least.
+template <class Blocks> void check_segments(RowShape shape) {
+  const Blocks blocks(shape);
+  const Index each = blocks_per_segment(blocks), count = segment_count(blocks), limit = 64;
+  EXPECT_LE(count, limit) << shape.rows;
+  EXPECT_LT((count - 1) * each, blocks.count()) << "one is empty";
+  EXPECT_GE(count * each, blocks.count());
+  EXPECT_GE(each * blocks.rows_per_block(), 64);
+  const bool smallest = (each - 1) * blocks.rows_per_block() < 64;
+  EXPECT_TRUE(smallest || (each - 1) * limit < blocks.count()) << "of more rows than need be: " << shape.rows;
+}
+TEST(Blocks, SegmentsAreFewAndNotSmall) {
+  for (Index rows : {1, 63, 64, 65, 128, 129, 4095, 4096, 4097, 4104, 4105, 8192, 8200, 100000}) {
+    for (Index hidden : {1, 1000, 100000}) {
+      check_segments<BlocksAlong<float>>({rows, hidden});
+      check_segments<BlocksAlong<double>>({rows, hidden});
+    }
+    check_segments<BlocksAcross<float>>({rows, 7, rows});
+    check_segments<BlocksAcross<double>>({rows, 7, rows});
+    check_segments<BlocksAcross<double>>({3 * rows, 7, 3});
   }
 }
 

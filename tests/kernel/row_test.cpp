@@ -19,7 +19,12 @@ using Kinds = testing::Types<Kind<float, simd::DefaultArch>, Kind<double, simd::
 TYPED_TEST_SUITE(Rows, Kinds);
 
 int lanes_of(simd::All, int width) { return width; }
-int lanes_of(simd::First lanes, int) { return lanes.count; }
+int lanes_of(simd::First lanes, int width) {
+  EXPECT_GE(lanes.count, 1);
+  EXPECT_LT(lanes.count, width)
+      << "a whole vector is All: not each instruction set takes it for its first elements";
+  return lanes.count;
+}
 
 // Adds 1 to each element that the block visits.
 template <class T, class Block>
