@@ -23,11 +23,21 @@ template <class T> struct Register<T, FourNumbers> {
   static type load(const T* p) { return {p[0], p[1], p[2], p[3]}; }
   static void store(T* p, type a) { std::copy(a.begin(), a.end(), p); }
   static type broadcast(T x) { return {x, x, x, x}; }
-  static type add(type a, type b) { return each(One::add, a, b); }
-  static type sub(type a, type b) { return each(One::sub, a, b); }
-  static type mul(type a, type b) { return each(One::mul, a, b); }
-  static type sub_by_multiplier(type a, type b) { return each(One::sub_by_multiplier, a, b); }
-  static type max(type a, type b) { return each(One::max, a, b); }
+  static type add(type a, type b) {
+    return each([](T x, T y) { return One::add(x, y); }, a, b);
+  }
+  static type sub(type a, type b) {
+    return each([](T x, T y) { return One::sub(x, y); }, a, b);
+  }
+  static type mul(type a, type b) {
+    return each([](T x, T y) { return One::mul(x, y); }, a, b);
+  }
+  static type sub_by_multiplier(type a, type b) {
+    return each([](T x, T y) { return One::sub_by_multiplier(x, y); }, a, b);
+  }
+  static type max(type a, type b) {
+    return each([](T x, T y) { return One::max(x, y); }, a, b);
+  }
   static type abs(type a) {
     return each([](T x, T) { return One::abs(x); }, a, a);
   }
