@@ -142,6 +142,38 @@ TYPED_TEST(Totals, KeepTwiceTheDigitsOfManyParts) {
     EXPECT_EQ(rounded[static_cast<std::size_t>(i)], total_at<T>(total.data(), count, i).high()) << i;
 }
 
+// A sum of products to twice the digits, of each element of a vector by itself, also through memory.
+TYPED_TEST(Totals, VectorSumsKeepTwiceTheDigitsOfProducts) {
+  using T = typename TypeParam::Scalar;
+  using V = simd::Vector<T, typename TypeParam::Architecture>;
+  Random random(7);
+  const auto width = static_cast<std::size_t>(V::width);
+  VectorSum<T, typename TypeParam::Architecture> sum;
+  std::vector<quad> exact(width, wide(0.0)), sizes = exact;
+  std::vector<T> a(width), b(width);
+  std::vector<double> memory(2 * 48);
+  for (int round = 0; round < 1000; ++round) {
+    for (std::size_t i = 0; i < width; ++i) {
+      a[i] = static_cast<T>(random.log_uniform(-10, 10));
+      b[i] = static_cast<T>(random.log_uniform(-10, 10));
+      exact[i] += wide(a[i]) * wide(b[i]) + wide(a[i]);
+      sizes[i] += oracle::abs(wide(a[i]) * wide(b[i])) + oracle::abs(wide(a[i]));
+    }
+    const auto x = simd::as_doubles(simd::load<V>(simd::All{}, a.data()));
+    sum.add(x);
+    sum.add_product(x, simd::as_doubles(simd::load<V>(simd::All{}, b.data())));
+    sum.store(memory.data() + 16, 48);
+    sum = {};
+    sum.load(memory.data() + 16, 48);
+  }
+  // Of a product of doubles, what is below its upper digits, 2^-25 of it, is rounded.
+  const double bound = 2000 * std::ldexp(1.0, Extended<T>::words == 1 ? -53 : -78);
+  for (std::size_t i = 0; i < width; ++i) {
+    const quad got = value_of(total_at<T>(memory.data() + 16, 48, static_cast<Index>(i)));
+    EXPECT_LE(narrow(oracle::abs(got - exact[i]) / sizes[i]), bound) << i;
+  }
+}
+
 // One infinity makes a total infinite, two of different signs make it NaN, and neither touches its neighbours.
 TYPED_TEST(Totals, OfInfinities) {
   using T = typename TypeParam::Scalar;

@@ -32,8 +32,9 @@ template <class T> struct Register<T, FourNumbers> {
   static type mul(type a, type b) {
     return each([](T x, T y) { return One::mul(x, y); }, a, b);
   }
-  static type sub_by_multiplier(type a, type b) {
-    return each([](T x, T y) { return One::sub_by_multiplier(x, y); }, a, b);
+  static type add_exact_product(type a, type b, type c) { return add(mul(a, b), c); }
+  static type upper_digits(type a) {
+    return each([](T x, T) { return One::upper_digits(x); }, a, a);
   }
   static type max(type a, type b) {
     return each([](T x, T y) { return One::max(x, y); }, a, b);
@@ -183,19 +184,50 @@ TYPED_TEST(Vectors, ArithmeticIsThatOfNumbers) {
   for (int round = 0; round < 200; ++round) {
     const std::vector<T> a = this->numbers(width), b = this->numbers(width);
     const V x = simd::load<V>(simd::All{}, a.data()), y = simd::load<V>(simd::All{}, b.data());
-    std::vector<T> sum(w), difference(w), other(w), product(w), largest(w);
+    std::vector<T> sum(w), difference(w), product(w), largest(w);
     simd::store(simd::All{}, sum.data(), x + y);
     simd::store(simd::All{}, difference.data(), x - y);
-    simd::store(simd::All{}, other.data(), simd::sub_by_multiplier(x, y));
     simd::store(simd::All{}, product.data(), x * y);
     simd::store(simd::All{}, largest.data(), simd::max_magnitude(x, y));
     for (std::size_t i = 0; i < w; ++i) {
       const volatile T s = a[i] + b[i], d = a[i] - b[i], p = a[i] * b[i];
       EXPECT_EQ(bits_of(sum[i]), bits_of(T(s)));
       EXPECT_EQ(bits_of(difference[i]), bits_of(T(d)));
-      EXPECT_EQ(bits_of(other[i]), bits_of(T(d)));
       EXPECT_EQ(bits_of(product[i]), bits_of(T(p)));
       EXPECT_EQ(bits_of(largest[i]), bits_of(std::max(std::abs(a[i]), std::abs(b[i]))));
+    }
+  }
+}
+
+TYPED_TEST(Vectors, AddExactProductIsTheSumRoundedOnce) {
+  using T = typename TestFixture::Scalar;
+  using V = typename TestFixture::Vector;
+  constexpr auto w = static_cast<std::size_t>(TestFixture::lanes);
+  const auto short_number = [&] { return static_cast<T>(1 + this->random.below(1000)) * T(0.125); };
+  for (int round = 0; round < 200; ++round) {
+    std::vector<T> a(w), b(w), c = this->numbers(static_cast<int>(w)), got(w);
+    std::generate(a.begin(), a.end(), short_number);
+    std::generate(b.begin(), b.end(), short_number);
+    simd::store(
+        simd::All{}, got.data(),
+        simd::add_exact_product(simd::load<V>(simd::All{}, a.data()), simd::load<V>(simd::All{}, b.data()),
+                                simd::load<V>(simd::All{}, c.data())));
+    for (std::size_t i = 0; i < w; ++i) EXPECT_EQ(bits_of(got[i]), bits_of(std::fma(a[i], b[i], c[i])));
+  }
+}
+
+TYPED_TEST(Vectors, UpperDigitsOfADoubleAreItsFirst26) {
+  using T = typename TestFixture::Scalar;
+  using V = typename TestFixture::Vector;
+  if constexpr (std::is_same_v<T, double>) {
+    for (int round = 0; round < 200; ++round) {
+      const std::vector<T> a = this->numbers(TestFixture::lanes);
+      std::vector<T> got(a.size());
+      simd::store(simd::All{}, got.data(), simd::upper_digits(simd::load<V>(simd::All{}, a.data())));
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        const int exponent = std::ilogb(a[i]);
+        EXPECT_EQ(got[i], std::ldexp(std::trunc(std::ldexp(a[i], 25 - exponent)), exponent - 25));
+      }
     }
   }
 }

@@ -116,24 +116,64 @@ template <class V> SIMDNORM_INLINE void add_exactly(V x, V& hi, V& lo) {
   hi = sum;
 }
 
+/// A sum in Extended<T> for each element of a vector. In arrays the sums of a vector are `width` first words,
+/// and, `count` numbers on, as many second ones.
+template <class T, class Arch> struct VectorSum;
+
+template <class Arch> struct VectorSum<float, Arch> {
+  using Doubles = simd::Doubles<float, Arch>;
+  using V = simd::Vector<double, Arch>;
+  Doubles sum = {};
+
+  SIMDNORM_INLINE void add(const Doubles& x) {
+    simd::unroll<Doubles::parts>([&](auto i)
+                                     SIMDNORM_INLINE_LAMBDA { sum.part[i] = sum.part[i] + x.part[i]; });
+  }
+  /// += a * b, for floats in doubles, whose product is exact.
+  SIMDNORM_INLINE void add_product(const Doubles& a, const Doubles& b) {
+    simd::unroll<Doubles::parts>([&](auto i) SIMDNORM_INLINE_LAMBDA {
+      sum.part[i] = simd::add_exact_product(a.part[i], b.part[i], sum.part[i]);
+    });
+  }
+  SIMDNORM_INLINE void load(const double* p, Index /*count*/) {
+    simd::unroll<Doubles::parts>(
+        [&](auto i) SIMDNORM_INLINE_LAMBDA { sum.part[i] = simd::load<V>(simd::All{}, p + i * V::width); });
+  }
+  SIMDNORM_INLINE void store(double* p, Index /*count*/) const {
+    simd::unroll<Doubles::parts>(
+        [&](auto i) SIMDNORM_INLINE_LAMBDA { simd::store(simd::All{}, p + i * V::width, sum.part[i]); });
+  }
+};
+
+template <class Arch> struct VectorSum<double, Arch> {
+  using Doubles = simd::Doubles<double, Arch>;
+  using V = simd::Vector<double, Arch>;
+  V hi = V::broadcast(0), lo = V::broadcast(0);
+
+  SIMDNORM_INLINE void add(const Doubles& x) { add_exactly(x.part[0], hi, lo); }
+  /// += a * b: the upper halves' product is exact, what remains is 2^-25 of it.
+  SIMDNORM_INLINE void add_product(const Doubles& a, const Doubles& b) {
+    const V x = a.part[0], y = b.part[0], x_upper = simd::upper_digits(x), y_upper = simd::upper_digits(y);
+    add_exactly(x_upper * y_upper, hi, lo);
+    lo = lo + (x_upper * (y - y_upper) + (x - x_upper) * y);
+  }
+  SIMDNORM_INLINE void load(const double* p, Index count) {
+    hi = simd::load<V>(simd::All{}, p);
+    lo = simd::load<V>(simd::All{}, p + count);
+  }
+  SIMDNORM_INLINE void store(double* p, Index count) const {
+    simd::store(simd::All{}, p, hi);
+    simd::store(simd::All{}, p + count, lo);
+  }
+};
+
 /// The numbers of one vector's places, total[0 .. width), += part.
-template <class Arch>
-SIMDNORM_INLINE void add_to_total(simd::Vector<float, Arch> part, Index /*count*/, double* total) {
-  using Floats = simd::Vector<float, Arch>;
-  using V = simd::Vector<double, Arch>;
-  alignas(64) float elements[Floats::width];
-  simd::store(simd::All{}, elements, part);
-  for (int i = 0; i < Floats::width; i += V::width)
-    simd::store(simd::All{}, total + i,
-                simd::load<V>(simd::All{}, total + i) + simd::load_as_double<Arch>(elements + i));
-}
-template <class Arch>
-SIMDNORM_INLINE void add_to_total(simd::Vector<double, Arch> part, Index count, double* total) {
-  using V = simd::Vector<double, Arch>;
-  V hi = simd::load<V>(simd::All{}, total), lo = simd::load<V>(simd::All{}, total + count);
-  add_exactly(part, hi, lo);
-  simd::store(simd::All{}, total, hi);
-  simd::store(simd::All{}, total + count, lo);
+template <class T, class Arch>
+SIMDNORM_INLINE void add_to_total(simd::Vector<T, Arch> part, Index count, double* total) {
+  VectorSum<T, Arch> sum;
+  sum.load(total, count);
+  sum.add(simd::as_doubles(part));
+  sum.store(total, count);
 }
 
 /// total += part, all of it.

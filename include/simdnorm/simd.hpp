@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -68,6 +69,14 @@ SIMDNORM_INLINE double square_root(double x) {
 #endif
 }
 
+/// The double of these bits; those of its sign, its exponent and the first 25 digits after the point.
+SIMDNORM_INLINE double number_of(std::uint64_t bits) {
+  double number = 0;
+  std::memcpy(&number, &bits, sizeof number);
+  return number;
+}
+inline constexpr std::uint64_t upper_bits = 0xfffffffff8000000;
+
 // --- registers ---
 
 /// The operations on a register of `width` elements of T.
@@ -96,17 +105,15 @@ template <class T, class Arch> struct Register {
   static SIMDNORM_INLINE type sub(type a, type b) { return Batch(a) - Batch(b); }
   static SIMDNORM_INLINE type mul(type a, type b) { return Batch(a) * Batch(b); }
 #endif
-  /// a - b on the units that multiply: fma(a, 1, -b) rounds as the subtraction does, and additions are what
-  /// the folds wait for.
-  static SIMDNORM_INLINE type sub_by_multiplier(type a, type b) {
-#if defined(__FMA__)
-    type one = Batch(T(1));
-    SIMDNORM_ROUND(one);  // hidden, or the compiler makes a subtraction of it
-    return xsimd::fms(Batch(a), Batch(one), Batch(b));
+  /// a * b + c, for products that are exact: whether they are rounded makes no difference.
+  static SIMDNORM_INLINE type add_exact_product(type a, type b, type c) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return xsimd::fma(Batch(a), Batch(b), Batch(c));
 #else
-    return sub(a, b);
+    return add(mul(a, b), c);
 #endif
   }
+  static SIMDNORM_INLINE type upper_digits(type a) { return Batch(a) & Batch(number_of(upper_bits)); }
   static SIMDNORM_INLINE type abs(type a) { return xsimd::abs(Batch(a)); }
   static SIMDNORM_INLINE type max(type a, type b) { return xsimd::max(Batch(a), Batch(b)); }
   /// a, and the canonical quiet NaN for any NaN.
@@ -135,7 +142,12 @@ template <class T> struct Register<T, NoSimd> {
   static SIMDNORM_INLINE T add(T a, T b) { return a + b; }
   static SIMDNORM_INLINE T sub(T a, T b) { return a - b; }
   static SIMDNORM_INLINE T mul(T a, T b) { return product(a, b); }
-  static SIMDNORM_INLINE T sub_by_multiplier(T a, T b) { return a - b; }
+  static SIMDNORM_INLINE T add_exact_product(T a, T b, T c) { return a * b + c; }
+  static SIMDNORM_INLINE T upper_digits(T a) {
+    std::uint64_t bits = 0;
+    std::memcpy(&bits, &a, sizeof a);
+    return number_of(bits & upper_bits);
+  }
   static SIMDNORM_INLINE T abs(T a) { return std::abs(a); }
   static SIMDNORM_INLINE T max(T a, T b) { return a > b ? a : b; }
   static SIMDNORM_INLINE T canonical(T a) { return a == a ? a : std::numeric_limits<T>::quiet_NaN(); }
@@ -211,6 +223,7 @@ template <class R> SIMDNORM_INLINE void store_first(double* p, int count, __m512
 /// A vector of T. Operators round each operation by itself; there is no fused multiply-add.
 template <class T, class Arch = DefaultArch> struct Vector {
   using R = Register<T, Arch>;
+  using Architecture = Arch;
   static constexpr int width = R::width;
   typename R::type value;
 
@@ -250,10 +263,15 @@ template <class T, class Arch> SIMDNORM_INLINE Vector<T, Arch> canonical(Vector<
   return {Register<T, Arch>::canonical(a.value)};
 }
 
-/// a - b, for loops that are bound by additions: see Register.
+/// a * b + c where a * b is exact: fused or not, the same bits.
 template <class T, class Arch>
-SIMDNORM_INLINE Vector<T, Arch> sub_by_multiplier(Vector<T, Arch> a, Vector<T, Arch> b) {
-  return {Register<T, Arch>::sub_by_multiplier(a.value, b.value)};
+SIMDNORM_INLINE Vector<T, Arch> add_exact_product(Vector<T, Arch> a, Vector<T, Arch> b, Vector<T, Arch> c) {
+  return {Register<T, Arch>::add_exact_product(a.value, b.value, c.value)};
+}
+
+/// a without the lower 27 of its 53 binary digits.
+template <class Arch> SIMDNORM_INLINE Vector<double, Arch> upper_digits(Vector<double, Arch> a) {
+  return {Register<double, Arch>::upper_digits(a.value)};
 }
 
 /// max(|a|, |b|); where one is NaN the result is either.

@@ -1,8 +1,8 @@
 // The fold of a row against a scalar model of its tree, bit for bit, for both kinds of blocks: this tree is
 // what makes results the same on every instruction set.
-//   column c belongs to lane c mod 16; a step of 64 columns gives each lane (e0 + e1) + (e2 + e3);
-//   a lane adds up to 8 steps in T and is then added to its total in Extended<T>;
-//   the 16 totals are added pairwise, 8 apart, then 4, 2, 1.
+//   column c belongs to lane c mod 16, which adds in Extended<T>: each column, or (e0 + e1) + (e2 + e3), in T, of
+//   the four columns that a whole step of 64 gives it;
+//   the 16 lanes are added pairwise, 8 apart, then 4, 2, 1.
 #include <simdnorm/kernel/fold.hpp>
 
 #include <gtest/gtest.h>
@@ -24,23 +24,54 @@ template <class T> Extended<T> pairwise_model(std::vector<Extended<T>> lanes) {
   return lanes[0];
 }
 
-template <class T> Extended<T> fold_model(const std::vector<T>& terms) {
-  std::vector<Extended<T>> total(16);
-  for (std::size_t chain = 0; chain < terms.size(); chain += 512) {
-    T lane[16] = {};
-    for (std::size_t step = chain; step < std::min(chain + 512, terms.size()); step += 64) {
-      for (std::size_t l = 0; l < 16; ++l) {
-        T e[4] = {};
-        for (std::size_t k = 0; k < 4; ++k) {
-          if (step + 16 * k + l < terms.size()) e[k] = terms[step + 16 * k + l];
-        }
-        const T low = e[0] + e[1], high = e[2] + e[3];
-        lane[l] = lane[l] + (low + high);
-      }
-    }
-    for (std::size_t l = 0; l < 16; ++l) total[l] = total[l] + Extended<T>{static_cast<double>(lane[l])};
+// The 16 lanes of a row's sum of x, and of its squares: what each adds in Extended<T>.
+template <class T> struct Lane;
+template <> struct Lane<float> {
+  double total = 0;
+  void add(float x) { total += static_cast<double>(x); }
+  void add_square(float x) { total = std::fma(static_cast<double>(x), static_cast<double>(x), total); }
+  Extended<float> sum() const { return total; }
+};
+template <> struct Lane<double> {
+  double hi = 0, lo = 0;
+  void add(double x) {
+    const Extended<double> sum = Extended<double>::two_sum(hi, x);
+    hi = sum.hi;
+    lo += sum.lo;
   }
-  return pairwise_model<T>(total);
+  void add_square(double x) {
+    const double unit = std::ldexp(1.0, std::ilogb(x) - 25);
+    const double upper = std::trunc(x / unit) * unit, lower = x - upper;
+    add(upper * upper);
+    const volatile double upper_part = upper * lower, lower_part = lower * x;
+    lo += upper_part + lower_part;
+  }
+  Extended<double> sum() const { return Extended<double>::two_sum(hi, lo); }
+};
+
+template <class T, class AddTo> Extended<T> fold_model(const std::vector<T>& row, const AddTo& add_to) {
+  Lane<T> lanes[16];
+  for (std::size_t c = 0; c < row.size(); ++c) add_to(lanes[c % 16], row[c]);
+  std::vector<Extended<T>> sums;
+  for (const Lane<T>& lane : lanes) sums.push_back(lane.sum());
+  return pairwise_model<T>(sums);
+}
+
+// The same of T's sums of four columns.
+template <class T> Extended<T> four_at_once_model(const std::vector<T>& row) {
+  Lane<T> lanes[16];
+  const std::size_t whole = row.size() / 64 * 64;
+  for (std::size_t step = 0; step < whole; step += 64) {
+    for (std::size_t l = 0; l < 16; ++l) {
+      const auto e = [&](std::size_t k) { return row[step + 16 * k + l]; };
+      const T low = e(0) + e(1), high = e(2) + e(3);
+      lanes[l].add(low + high);
+    }
+  }
+  for (std::size_t c = whole; c < row.size(); ++c) lanes[c % 16].add(row[c]);
+  std::vector<Extended<T>> sums;
+  for (const Lane<T>& lane : lanes) sums.push_back(lane.sum());
+  return pairwise_model<T>(sums);
 }
 
 double words_of(Extended<float> x) { return x.value; }
@@ -55,28 +86,37 @@ using Kinds = testing::Types<Kind<float, simd::DefaultArch>, Kind<double, simd::
                              Kind<float, simd::NoSimd>, Kind<double, simd::NoSimd>>;
 TYPED_TEST_SUITE(Fold, Kinds);
 
-// The rows of a block, with x as one sum and x*x as the other.
+// The rows of a block: the sums of x and of its squares column by column, and of x and 2x four at once.
 template <class T, class Block>
 void check_block(const Block& block, const Strided<const T>& rows, Index hidden,
                  const std::vector<std::vector<T>>& values) {
   using V = typename Block::Vector;
   const LoadedRows<T> source{rows};
-  Extended<T> sums[static_cast<std::size_t>(Block::capacity)][2];
-  fold<2>(
-      block, hidden,
-      [&](auto at) {
-        const V x = source.load(block, at);
-        return Terms<V, 2>{{x, x * x}};
-      },
-      sums);
+  Extended<T> sums[static_cast<std::size_t>(Block::capacity)][2],
+      of_four[static_cast<std::size_t>(Block::capacity)][2];
+  fold<2>(block, hidden, EachColumn{[&](auto at, auto* sum) {
+            const auto x = load_doubles(source, block, at);
+            sum[0].add(x);
+            sum[1].add_product(x, x);
+          }},
+          sums);
+  fold<2>(block, hidden, FourAtOnce{[&](auto at) {
+            const V x = source.load(block, at);
+            return Terms<V, 2>{{x, x + x}};
+          }},
+          of_four);
   for (int r = 0; r < block.count(); ++r) {
-    std::vector<T> squares = values[static_cast<std::size_t>(r)];
-    for (T& value : squares) value *= value;
-    EXPECT_EQ(bits_of(words_of(sums[r][0])),
-              bits_of(words_of(fold_model(values[static_cast<std::size_t>(r)]))))
-        << "sum, row " << r << ", hidden " << hidden;
-    EXPECT_EQ(bits_of(words_of(sums[r][1])), bits_of(words_of(fold_model(squares))))
-        << "squares, row " << r << ", hidden " << hidden;
+    const std::vector<T>& row = values[static_cast<std::size_t>(r)];
+    const auto expect = [&](const char* what, Extended<T> got, Extended<T> model) {
+      EXPECT_EQ(bits_of(words_of(got)), bits_of(words_of(model)))
+          << what << ", row " << r << ", hidden " << hidden;
+    };
+    expect("sum", sums[r][0], fold_model(row, [](Lane<T>& lane, T x) { lane.add(x); }));
+    expect("squares", sums[r][1], fold_model(row, [](Lane<T>& lane, T x) { lane.add_square(x); }));
+    expect("four at once", of_four[r][0], four_at_once_model(row));
+    std::vector<T> twice = row;
+    for (T& x : twice) x += x;
+    expect("the double, four at once", of_four[r][1], four_at_once_model(twice));
   }
 }
 
@@ -122,22 +162,6 @@ TYPED_TEST(Fold, OfRowsSideBySideIsTheSameTree) {
       const Strided<const T> rows{memory.data(), 0, count};
       check_block<T>(RowsAcross<T, Arch>{0, 0, 0, static_cast<int>(count)}, rows, hidden, values);
     }
-  }
-}
-
-TYPED_TEST(Fold, SampleMeanIsNearTheMeanAndExactForEqualNumbers) {
-  using T = typename TypeParam::Scalar;
-  using Arch = typename TypeParam::Architecture;
-  for (Index hidden : hiddens) {
-    Random random(1);
-    std::vector<T> row(static_cast<std::size_t>(hidden));
-    for (T& value : row) value = T(100) + static_cast<T>(random.uniform());
-    const LoadedRows<T> source{{row.data(), hidden, 1}};
-    RowMoments<T> along{}, across{};
-    sample_mean(RowsAlong<T, Arch, 1>{0}, source, hidden, &along);
-    EXPECT_NEAR(static_cast<double>(along.mean), 100, 1) << hidden;
-    sample_mean(RowsAcross<T, Arch>{0, 0, 0, 1}, source, hidden, &across);
-    EXPECT_EQ(bits_of(across.mean), bits_of(along.mean)) << hidden;
   }
 }
 

@@ -18,13 +18,11 @@ SIMDNORM_NOINLINE void gradient_means(Block block, Index hidden, Dy dy, X x, Sca
     using Rows = std::decay_t<decltype(rows)>;
     const auto values = scaled(rows, x, moments + first);
     const typename Statistic::template Normalizer<Rows> xhat(rows, moments + first);
-    fold<Statistic::sums>(
-        rows, hidden,
-        [&](auto at) SIMDNORM_INLINE_LAMBDA {
-          const auto g = scale.at(rows, at)(dy.load(rows, at));
-          return Statistic::gradient_term(g, xhat(at, values.load(rows, at)));
-        },
-        sums + first);
+    fold<Statistic::sums>(rows, hidden, FourAtOnce{[&](auto at) SIMDNORM_INLINE_LAMBDA {
+                            const auto g = scale.at(rows, at)(dy.load(rows, at));
+                            return Statistic::gradient_term(g, xhat(at, values.load(rows, at)));
+                          }},
+                          sums + first);
   });
   for (int r = 0; r < block.count(); ++r) {
     means[r] = Statistic::gradient_means(sums[r], hidden);

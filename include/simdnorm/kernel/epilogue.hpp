@@ -6,7 +6,8 @@
 namespace simdnorm {
 
 /// An epilogue has at(block, column): an object that holds what it needs at that column, loaded once for all
-/// rows of the block, and maps xhat to the output.
+/// rows of the block, and maps xhat to the output. xhat is a Vector or an Unrounded<Vector> (row.hpp); a map that
+/// is more than a scale or a shift takes rounded(xhat).
 ///
 /// xhat * gamma   gamma: (hidden) or absent
 template <class T> struct Scale {
@@ -15,7 +16,7 @@ template <class T> struct Scale {
 
   template <class Vector> struct AtColumn {
     Vector gamma;
-    SIMDNORM_INLINE Vector operator()(Vector xhat) const { return xhat * gamma; }
+    template <class Value> SIMDNORM_INLINE Value operator()(const Value& xhat) const { return xhat * gamma; }
   };
   template <class Block, class Lanes>
   SIMDNORM_INLINE AtColumn<typename Block::Vector> at(const Block& block, At<Lanes> column) const {
@@ -30,7 +31,7 @@ template <class T> struct Shift {
 
   template <class Vector> struct AtColumn {
     Vector beta;
-    SIMDNORM_INLINE Vector operator()(Vector xhat) const { return xhat + beta; }
+    template <class Value> SIMDNORM_INLINE Value operator()(const Value& xhat) const { return xhat + beta; }
   };
   template <class Block, class Lanes>
   SIMDNORM_INLINE AtColumn<typename Block::Vector> at(const Block& block, At<Lanes> column) const {
@@ -46,7 +47,7 @@ template <class FirstEpilogue, class SecondEpilogue> struct Chain {
   template <class FirstAt, class SecondAt> struct AtColumn {
     FirstAt first;
     SecondAt second;
-    template <class Vector> SIMDNORM_INLINE Vector operator()(Vector xhat) const {
+    template <class Value> SIMDNORM_INLINE auto operator()(const Value& xhat) const {
       return second(first(xhat));
     }
   };

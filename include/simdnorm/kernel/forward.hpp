@@ -17,8 +17,9 @@ SIMDNORM_NOINLINE void normalize(Rows rows, Index hidden, Source source, const R
   const typename Statistic::template Normalizer<Rows> xhat(rows, moments);
   rows.columns(0, hidden, [&](auto column) SIMDNORM_INLINE_LAMBDA {
     const auto map = epilogue.at(rows, column);
-    rows.rows(column,
-              [&](auto at) SIMDNORM_INLINE_LAMBDA { sink.store(rows, at, map(xhat(at, x.load(rows, at)))); });
+    rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA {
+      sink.store(rows, at, rounded(map(xhat.unrounded(at, x.load(rows, at)))));
+    });
   });
 }
 

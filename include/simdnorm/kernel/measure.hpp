@@ -10,26 +10,56 @@
 
 namespace simdnorm {
 
-/// moments[r].mean = a first guess, of row r read times moments[r].scale.
+/// sums[r] = the statistic's sums of row r, read times moments[r].scale.
 template <class Statistic, class Block, class Source, class T>
-SIMDNORM_NOINLINE void guess_means(Block block, Source source, Index hidden, RowMoments<T>* moments) {
+SIMDNORM_NOINLINE void fold_values(Block block, Source source, Index hidden, const RowMoments<T>* moments,
+                                   Extended<T> (*sums)[Statistic::sums]) {
   block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
-    Statistic::guess(rows, scaled(rows, source, moments + first), hidden, moments + first);
+    const auto values = scaled(rows, source, moments + first);
+    fold<Statistic::sums>(rows, hidden, EachColumn{[&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
+                            Statistic::add(load_doubles(values, rows, at), sum);
+                          }},
+                          sums + first);
   });
 }
 
-/// sums[r] = the statistic's sums of row r, read times moments[r].scale, about moments[r].mean.
+/// The same about moments[r].mean.
 template <class Statistic, class Block, class Source, class T>
-SIMDNORM_NOINLINE void fold_about(Block block, Source source, Index hidden, const RowMoments<T>* moments,
-                                  Extended<T> (*sums)[Statistic::sums]) {
-  block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
+SIMDNORM_COLD void fold_about_means(Block block, Source source, Index hidden, const RowMoments<T>* moments,
+                                    Extended<T> (*sums)[Statistic::sums]) {
+  block.folded([&](const auto& rows, int first) {
     const auto values = scaled(rows, source, moments + first);
-    const auto shift = rows.row_values(moments + first, &RowMoments<T>::mean);
-    fold<Statistic::sums>(
-        rows, hidden,
-        [&](auto at) SIMDNORM_INLINE_LAMBDA { return Statistic::term(values.load(rows, at), shift(at)); },
-        sums + first);
+    const auto mean = rows.row_values(moments + first, &RowMoments<T>::mean);
+    fold<Statistic::sums>(rows, hidden, EachColumn{[&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
+                            Statistic::add_about(at.lanes, values.load(rows, at), mean(at), sum);
+                          }},
+                          sums + first);
   });
+}
+
+/// moments = those of a row from its fold about 0. Returns whether they are precise and the row can be normalized as it
+/// is.
+template <class Statistic, class T>
+SIMDNORM_INLINE bool finish_about_zero(const Extended<T> (&sums)[Statistic::sums], Index hidden,
+                                       Extended<T> epsilon, RowMoments<T>& moments) {
+  const Extended<T> power = Statistic::finish(sums, T(0), hidden, epsilon, moments);
+  return is_ordinary<T>(power) && Statistic::is_precise(sums, hidden, power);
+}
+
+/// Measures the rows of a block again that are not yet `measured`, about the means that were found. The squares have
+/// digits to spare then: such a mean is off by less than a deviation, or the row is constant.
+template <class Statistic, class Block, class Source, class T>
+SIMDNORM_INLINE void measure_about_means(const Block& block, const Source& source, Index hidden,
+                                         Extended<T> epsilon, bool* measured, RowMoments<T>* moments) {
+  if constexpr (Statistic::centered) {
+    Extended<T> sums[static_cast<std::size_t>(Block::capacity)][Statistic::sums];
+    fold_about_means<Statistic>(block, source, hidden, moments, sums);
+    for (int r = 0; r < block.count(); ++r) {
+      if (!measured[r])
+        measured[r] =
+            is_ordinary<T>(Statistic::finish(sums[r], moments[r].mean, hidden, epsilon, moments[r]));
+    }
+  }
 }
 
 /// The power of two that brings the larger of max |x| and sqrt(epsilon) near 1; 1 where it is near enough,
@@ -84,12 +114,13 @@ template <class T> SIMDNORM_COLD T rstd_of_epsilon(T epsilon) {
   return std::ldexp(rstd_of<T>(near_one), -(exponent / 2));
 }
 
-/// Measures one row that was not measured well at first: scaled if it is of extreme magnitude, about its
-/// mean. (The variance of a constant row is epsilon alone, which a scale could bring out of range.) Returns the moments of the row itself where T can hold them and x - mean cannot overflow, else those
-/// of the scaled row.
+/// Measures one row that cannot be normalized as it is: of extreme magnitude, constant, or not finite. (The
+/// variance of a constant row is epsilon alone, which a scale could bring out of range.) Returns the moments of
+/// the row itself where T can hold them and x - mean cannot overflow, else those of the scaled row.
 template <class Statistic, class Row, class Source>
-SIMDNORM_COLD RowMoments<typename Statistic::Scalar> measure_again(const Row& row, const Source& source,
-                                                                   const Statistic& statistic, Index hidden) {
+SIMDNORM_COLD RowMoments<typename Statistic::Scalar> measure_scaled(const Row& row, const Source& source,
+                                                                    const Statistic& statistic,
+                                                                    Index hidden) {
   using T = typename Statistic::Scalar;
   const T scale = scale_of(row, source, hidden, statistic.epsilon);
   if (scale != scale) return {scale, scale, scale, scale};
@@ -103,12 +134,9 @@ SIMDNORM_COLD RowMoments<typename Statistic::Scalar> measure_again(const Row& ro
       simd::product(simd::product(static_cast<double>(statistic.epsilon), wide_scale), wide_scale)};
   Extended<T> sums[static_cast<std::size_t>(Row::capacity)][Statistic::sums];
   RowMoments<T> moments{T(0), T(0), T(0), scale};
-  guess_means<Statistic>(row, source, hidden, &moments);
-  // About the mean of a sample, then about the mean, then about the mean to all digits.
-  for (int attempt = 0; attempt < 3; ++attempt) {
-    fold_about<Statistic>(row, source, hidden, &moments, sums);
-    if (Statistic::finish(sums[0], hidden, epsilon, moments)) break;
-  }
+  fold_values<Statistic>(row, source, hidden, &moments, sums);
+  bool measured = finish_about_zero<Statistic>(sums[0], hidden, epsilon, moments);
+  if (!measured) measure_about_means<Statistic>(row, source, hidden, epsilon, &measured, &moments);
   if (scale == T(1)) return moments;
   const double rstd = static_cast<double>(moments.rstd) * wide_scale;
   const double reach = 0x1p60;
@@ -117,19 +145,31 @@ SIMDNORM_COLD RowMoments<typename Statistic::Scalar> measure_again(const Row& ro
   return moments;
 }
 
+/// The rows that the first fold did not measure.
+template <class Statistic, class Block, class Source, class T>
+SIMDNORM_COLD void measure_again(Block block, Source source, Statistic statistic, Index hidden,
+                                 bool* measured, RowMoments<T>* moments) {
+  measure_about_means<Statistic>(block, source, hidden, Extended<T>{static_cast<double>(statistic.epsilon)},
+                                 measured, moments);
+  for (int r = 0; r < block.count(); ++r) {
+    if (!measured[r]) moments[r] = measure_scaled(block.row(r), source, statistic, hidden);
+  }
+}
+
 /// moments[r] = what the statistic finds on row r of the block.
 template <class Statistic, class Block, class Source, class T>
 SIMDNORM_INLINE void measure(const Block& block, const Source& source, const Statistic& statistic,
                              Index hidden, RowMoments<T>* moments) {
   Extended<T> sums[static_cast<std::size_t>(Block::capacity)][Statistic::sums];
   std::fill(moments, moments + block.count(), RowMoments<T>{T(0), T(0), T(0), T(1)});
-  guess_means<Statistic>(block, source, hidden, moments);
-  fold_about<Statistic>(block, source, hidden, moments, sums);
+  fold_values<Statistic>(block, source, hidden, moments, sums);
   const Extended<T> epsilon{static_cast<double>(statistic.epsilon)};
+  bool measured[static_cast<std::size_t>(Block::capacity)], all = true;
   for (int r = 0; r < block.count(); ++r) {
-    if (SIMDNORM_UNLIKELY(!Statistic::finish(sums[r], hidden, epsilon, moments[r])))
-      moments[r] = measure_again(block.row(r), source, statistic, hidden);
+    measured[r] = finish_about_zero<Statistic>(sums[r], hidden, epsilon, moments[r]);
+    all &= measured[r];
   }
+  if (SIMDNORM_UNLIKELY(!all)) measure_again(block, source, statistic, hidden, measured, moments);
 }
 
 /// All rows may be read as they are: none is scaled, and none is NaN.

@@ -3,9 +3,8 @@
 // In RowsAlong the elements of a vector lie along a row (a contiguous row); in RowsAcross they are one column
 // of neighbouring rows (rows that lie side by side). Both fold by the same tree, so a row gives the same bits
 // in either, with vectors of any width:
-//   column c belongs to virtual lane c mod 16; a step of 64 columns gives each lane (e0 + e1) + (e2 + e3);
-//   a lane adds up to 8 steps in T and is then added to its total in Extended<T>;
-//   the 16 totals are added pairwise.
+//   column c belongs to virtual lane c mod 16, which adds in Extended<T>, in the order of the columns;
+//   the 16 lanes are added pairwise.
 #pragma once
 
 #include <algorithm>
@@ -17,8 +16,7 @@
 namespace simdnorm {
 
 inline constexpr int fold_lanes = 16;
-inline constexpr int fold_step = 4 * fold_lanes;  // columns
-inline constexpr int fold_chain = 8 * fold_step;  // columns between two additions to the totals
+inline constexpr int fold_step = 4 * fold_lanes;  // columns that are added at once
 
 /// Where a vector lies in some rows: `lanes` of it are meant; its first element is column `column` of the
 /// row `row` among them.
@@ -41,30 +39,21 @@ template <class T> SIMDNORM_INLINE Parameter<T> parameter_or(const T* values, co
   return values != nullptr ? Parameter<T>{values, -1} : Parameter<T>{absent, 0};
 }
 
-/// What columns add to each of `Sums` sums.
-template <class Vector, int Sums> struct Terms {
-  Vector sum[static_cast<std::size_t>(Sums)];
+/// high - excess, not yet rounded to one number: scaled and shifted with one rounding less than if it were.
+template <class Vector> struct Unrounded {
+  Vector high, excess;
 
-  friend SIMDNORM_INLINE Terms operator+(const Terms& a, const Terms& b) {
-    if constexpr (Sums == 1) {
-      return {{a.sum[0] + b.sum[0]}};
-    } else {
-      static_assert(Sums == 2, "simdnorm: a row is folded into one sum or two");
-      return {{a.sum[0] + b.sum[0], a.sum[1] + b.sum[1]}};
-    }
+  friend SIMDNORM_INLINE Unrounded operator*(const Unrounded& a, Vector b) {
+    return {a.high * b, a.excess * b};
   }
+  friend SIMDNORM_INLINE Unrounded operator+(const Unrounded& a, Vector b) { return {a.high, a.excess - b}; }
 };
+template <class Vector> SIMDNORM_INLINE Vector rounded(const Unrounded<Vector>& a) {
+  return a.high - a.excess;
+}
+template <class T, class Arch> SIMDNORM_INLINE auto rounded(simd::Vector<T, Arch> a) { return a; }
 
 // --- the tree of a fold ---
-
-/// (e0 + e1) + (e2 + e3) of the columns at, at + spacing, at + 2 * spacing, at + 3 * spacing.
-template <class Term, class Lanes>
-SIMDNORM_INLINE auto four_terms(const Term& term, At<Lanes> at, Index spacing) {
-  const auto at_column = [&](Index c) SIMDNORM_INLINE_LAMBDA {
-    return term(At<Lanes>{at.lanes, at.column + c, at.row});
-  };
-  return (at_column(0) + at_column(spacing)) + (at_column(2 * spacing) + at_column(3 * spacing));
-}
 
 /// Adds `Count` numbers pairwise: Count/2 apart, then Count/4, ..., 1. number(i) is the i-th.
 template <int Count, int First = 0, int Gap = 1, class F> SIMDNORM_INLINE auto pairwise(const F& number) {
@@ -80,12 +69,6 @@ template <class T, class Arch> SIMDNORM_INLINE T sum_of_elements(simd::Vector<T,
   T elements[simd::Vector<T, Arch>::width];
   simd::store(simd::All{}, elements, vector);
   return pairwise<simd::Vector<T, Arch>::width>([&](int i) { return elements[i]; });
-}
-/// and for 16 numbers in memory.
-template <class Arch, class T> SIMDNORM_INLINE T sum_of_lanes(const T* lanes) {
-  using V = simd::Vector<T, Arch>;
-  return sum_of_elements(pairwise<fold_lanes / V::width>(
-      [&](int part) { return simd::load<V>(simd::All{}, lanes + part * V::width); }));
 }
 
 // --- rows ---
@@ -152,31 +135,6 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
       add_to_total(value, count, totals + column);
     }
   };
-
-  // --- for fold, which takes contiguous rows one by one ---
-
-  /// Where fold keeps lane `lane` of sum `s` of row `r`, and how many places there are.
-  static SIMDNORM_INLINE Index slot(int s, int lane, int /*r*/) { return s * fold_lanes + lane; }
-  static constexpr Index slots(int sums) { return sums * fold_lanes; }
-  /// Adds the 16 lanes of the only sum, pairwise, into its first.
-  SIMDNORM_INLINE static void add_lanes(T* lanes, int /*sums*/) { lanes[0] = sum_of_lanes<Arch>(lanes); }
-
-  /// lanes = the sums of the whole steps that begin in columns [c, end); the accumulators stay in registers.
-  template <int Sums, class Term>
-  SIMDNORM_INLINE void whole_steps(Index c, Index end, Index spacing, const Term& term, T* lanes) const {
-    static_assert(Rows == 1, "simdnorm: contiguous rows are folded one by one");
-    constexpr int parts = fold_lanes / width;
-    Terms<Vector, Sums> sums[static_cast<std::size_t>(parts)] = {};
-    for (; c < end; c += fold_step) {
-      simd::unroll<parts>([&](auto part) SIMDNORM_INLINE_LAMBDA {
-        sums[part] = sums[part] + four_terms(term, At<simd::All>{{}, c + part * width, 0}, spacing);
-      });
-    }
-    simd::unroll<parts>([&](auto part) SIMDNORM_INLINE_LAMBDA {
-      for (int s = 0; s < Sums; ++s)
-        simd::store(simd::All{}, lanes + slot(s, part * width, 0), sums[part].sum[s]);
-    });
-  }
 };
 
 /// Up to `capacity` rows that lie side by side; a vector is one column of neighbouring rows.
@@ -259,23 +217,6 @@ template <class T, class Arch> struct RowsAcross {
         for (Index i = 0; i < half; i += V::width)
           simd::store(simd::All{}, first + i,
                       simd::load<V>(simd::All{}, first + i) + simd::load<V>(simd::All{}, first + half + i));
-    }
-  }
-
-  /// lanes = the sums of the whole steps that begin in columns [c, end); the accumulators are in memory.
-  template <int Sums, class Term>
-  SIMDNORM_INLINE void whole_steps(Index c, Index end, Index spacing, const Term& term, T* lanes) const {
-    std::fill(lanes, lanes + slots(Sums), T(0));
-    for (; c < end; c += fold_step) {
-      for (int lane = 0; lane < fold_lanes; ++lane) {
-        rows(At<simd::All>{{}, c + lane, 0}, [&](auto at) SIMDNORM_INLINE_LAMBDA {
-          const auto terms = four_terms(term, at, spacing);
-          for (int s = 0; s < Sums; ++s) {
-            T* p = lanes + slot(s, lane, at.row);
-            simd::store(simd::All{}, p, simd::load<Vector>(simd::All{}, p) + terms.sum[s]);
-          }
-        });
-      }
     }
   }
 

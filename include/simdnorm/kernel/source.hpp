@@ -16,6 +16,16 @@ template <class T> struct LoadedRows {
   }
 };
 
+/// The values at a place as doubles, which are cheaper to load than to make.
+template <class Source, class Block, class Lanes>
+SIMDNORM_INLINE auto load_doubles(const Source& source, const Block& block, At<Lanes> at) {
+  return simd::as_doubles(source.load(block, at));
+}
+template <class T, class Block, class Lanes>
+SIMDNORM_INLINE auto load_doubles(const LoadedRows<T>& source, const Block& block, At<Lanes> at) {
+  return simd::load_doubles<typename Block::Vector>(at.lanes, block.address(source.operand, at));
+}
+
 /// The rows of another source, each times its power of two.
 template <class Source, class RowValues> struct ScaledRows {
   Source source;

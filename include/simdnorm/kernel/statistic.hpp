@@ -6,8 +6,8 @@
 
 namespace simdnorm {
 
-/// The statistic lies where T's arithmetic measured it well: squares neither overflowed nor lost digits by
-/// underflow.
+/// The row can be normalized in T as it is: neither x - mean nor rstd comes near the ends of T's range (nor, for
+/// double, did the squares).
 template <class T> inline bool is_ordinary(Extended<T> power) {
   const double low = std::is_same_v<T, float> ? 0x1p-100 : 0x1p-900;
   const double high = std::is_same_v<T, float> ? 0x1p120 : 0x1p900;
@@ -26,40 +26,52 @@ template <class T> struct GradientMeans {
   T g_xhat;
 };
 
-/// LayerNorm: mean and variance, from one pass over d = x - shift for a shift near the mean:
-///   mean = shift + sum(d)/n, kept as mean + mean_low;
-///   variance = sum(d^2)/n - (sum(d)/n)^2;  rstd = 1/sqrt(variance + epsilon).
-/// Where |mean - shift| exceeds half the root, the difference of squares would cost digits: measured again
-/// about the mean.
+/// LayerNorm: mean and variance, from one pass over x - shift:
+///   mean = shift + sum(x - shift)/n, kept as mean + mean_low;
+///   variance = sum((x - shift)^2)/n - (sum(x - shift)/n)^2;  rstd = 1/sqrt(variance + epsilon).
+/// The shift is 0, unless the difference of squares costs digits: then it is the mean that was found.
 template <class T> struct Variance {
   using Scalar = T;
   static constexpr int sums = 2;
   static constexpr bool centered = true;
   T epsilon;
 
-  /// A first mean, from a sample.
-  template <class Block, class Source>
-  static SIMDNORM_INLINE void guess(const Block& block, const Source& source, Index hidden,
-                                    RowMoments<T>* moments) {
-    sample_mean(block, source, hidden, moments);
+  template <class Doubles, class Sum> static SIMDNORM_INLINE void add(const Doubles& x, Sum* sum) {
+    sum[0].add(x);
+    sum[1].add_product(x, x);
   }
-  template <class Vector> static SIMDNORM_INLINE Terms<Vector, sums> term(Vector x, Vector shift) {
-    const Vector d = simd::sub_by_multiplier(x, shift);
-    return {{d, d * d}};
-  }
-  /// The moments from the sums about moments.mean; false where the row must be measured again.
-  static SIMDNORM_INLINE bool finish(const Extended<T> (&sum)[sums], Index hidden, Extended<T> epsilon,
-                                     RowMoments<T>& moments) {
-    const double n = static_cast<double>(hidden);
-    const Extended<T> offset = mean_of(sum[0], n);
-    const Extended<T> offset_square = offset * offset;
-    const Extended<T> power = (mean_of(sum[1], n) - offset_square) + epsilon;
-    const Extended<T> mean = Extended<T>{static_cast<double>(moments.mean)} + offset;
-    moments = {mean.high(), mean.low(), rstd_of<T>(power), moments.scale};
-    return is_ordinary<T>(power) && 4 * offset_square.approximate() <= power.approximate();
+  /// The same of x - shift = d + rest, of which `rest` is what rounding took from d: (d + rest)^2 = d^2 + 2 d rest.
+  template <class Lanes, class Vector, class Sum>
+  static SIMDNORM_INLINE void add_about(Lanes lanes, Vector x, Vector shift, Sum* sum) {
+    const Vector difference = x - shift;
+    const Vector x_part = difference + shift;
+    const auto d = simd::as_doubles(simd::keep(lanes, difference));
+    const auto rest = simd::as_doubles(simd::keep(lanes, (x - x_part) + ((x_part - difference) - shift)));
+    add(d, sum);
+    sum[0].add(rest);
+    sum[1].add_product(d, rest);
+    sum[1].add_product(d, rest);
   }
 
-  /// xhat = ((x - mean) - mean_low) * rstd.
+  /// The moments from the sums about `shift`; returns variance + epsilon.
+  static SIMDNORM_INLINE Extended<T> finish(const Extended<T> (&sum)[sums], T shift, Index hidden,
+                                            Extended<T> epsilon, RowMoments<T>& moments) {
+    const double n = static_cast<double>(hidden);
+    const Extended<T> offset = mean_of(sum[0], n);
+    const Extended<T> power = (mean_of(sum[1], n) - offset * offset) + epsilon;
+    const Extended<T> mean = Extended<T>{static_cast<double>(shift)} + offset;
+    moments = {mean.high(), mean.low(), rstd_of<T>(power), moments.scale};
+    return power;
+  }
+  /// The difference of squares says the power to 1/32 of a unit. Each of a lane's additions is off by 2^-53 of the
+  /// sum of squares for float, and by 2^-78 for double, whose products keep fewer digits than its sums.
+  static SIMDNORM_INLINE bool is_precise(const Extended<T> (&sum)[sums], Index hidden, Extended<T> power) {
+    const double n = static_cast<double>(hidden), additions = n / fold_lanes + 8;
+    const double digits = std::is_same_v<T, float> ? 0x1p24 : 0x1p20;
+    return sum[1].approximate() * additions <= n * power.approximate() * digits;
+  }
+
+  /// xhat = (x - mean) * rstd - mean_low * rstd.
   template <class Block> class Normalizer {
    public:
     SIMDNORM_INLINE Normalizer(const Block& block, const RowMoments<T>* moments)
@@ -67,9 +79,13 @@ template <class T> struct Variance {
           low_(block.row_values(moments, &RowMoments<T>::mean_low)),
           rstd_(block.row_values(moments, &RowMoments<T>::rstd)) {}
 
-    template <class Lanes>
-    SIMDNORM_INLINE typename Block::Vector operator()(At<Lanes> at, typename Block::Vector x) const {
+    template <class Lanes> SIMDNORM_INLINE auto operator()(At<Lanes> at, typename Block::Vector x) const {
       return ((x - mean_(at)) - low_(at)) * rstd_(at);
+    }
+    template <class Lanes>
+    SIMDNORM_INLINE Unrounded<typename Block::Vector> unrounded(At<Lanes> at,
+                                                                typename Block::Vector x) const {
+      return {(x - mean_(at)) * rstd_(at), low_(at) * rstd_(at)};
     }
 
    private:
@@ -110,17 +126,16 @@ template <class T> struct MeanSquare {
   static constexpr bool centered = false;  // and so there is no beta
   T epsilon;
 
-  template <class Block, class Source>
-  static SIMDNORM_INLINE void guess(const Block&, const Source&, Index, RowMoments<T>*) {}
-  template <class Vector> static SIMDNORM_INLINE Terms<Vector, sums> term(Vector x, Vector /*shift*/) {
-    return {{x * x}};
+  template <class Doubles, class Sum> static SIMDNORM_INLINE void add(const Doubles& x, Sum* sum) {
+    sum[0].add_product(x, x);
   }
-  static SIMDNORM_INLINE bool finish(const Extended<T> (&sum)[sums], Index hidden, Extended<T> epsilon,
-                                     RowMoments<T>& moments) {
+  static SIMDNORM_INLINE Extended<T> finish(const Extended<T> (&sum)[sums], T /*shift*/, Index hidden,
+                                            Extended<T> epsilon, RowMoments<T>& moments) {
     const Extended<T> power = mean_of(sum[0], static_cast<double>(hidden)) + epsilon;
     moments = {T(0), T(0), rstd_of<T>(power), moments.scale};
-    return is_ordinary<T>(power);
+    return power;
   }
+  static SIMDNORM_INLINE bool is_precise(const Extended<T> (&)[sums], Index, Extended<T>) { return true; }
 
   /// xhat = x * rstd.
   template <class Block> class Normalizer {
@@ -131,6 +146,10 @@ template <class T> struct MeanSquare {
     template <class Lanes>
     SIMDNORM_INLINE typename Block::Vector operator()(At<Lanes> at, typename Block::Vector x) const {
       return x * rstd_(at);
+    }
+    template <class Lanes>
+    SIMDNORM_INLINE typename Block::Vector unrounded(At<Lanes> at, typename Block::Vector x) const {
+      return operator()(at, x);
     }
 
    private:
