@@ -19,7 +19,9 @@ template <class One> struct EachColumn {
     one(at, sum);
   }
   template <class Lanes, class Sum> SIMDNORM_INLINE void add_four(At<Lanes> at, Sum* sum) const {
-    for (int k = 0; k < 4; ++k) one(At<Lanes>{at.lanes, at.column + k * fold_lanes, at.row}, sum);
+    simd::unroll<4>([&](auto k) SIMDNORM_INLINE_LAMBDA {
+      one(At<Lanes>{at.lanes, at.column + k * fold_lanes, at.row}, sum);
+    });
   }
 };
 template <class One> EachColumn(One) -> EachColumn<One>;
