@@ -76,6 +76,15 @@ TEST(Check, AcceptsWhatDoesNotOverlap) {
   EXPECT_LT(refused_though_harmless, accepted / 2);
 }
 
+// Every other column each, of rows that lie further apart in one operand than in the other.
+TEST(Check, AcceptsColumnsBesideEachOther) {
+  float memory[32];
+  EXPECT_TRUE(is_accepted({2, 2}, {memory, 8, 2}, {memory + 1, 12, 2}));
+  EXPECT_FALSE(is_accepted({2, 2}, {memory, 9, 2}, {memory + 1, 12, 2}))
+      << "its second row is on y's columns";
+  EXPECT_FALSE(is_accepted({2, 2}, {memory, 8, 2}, {memory + 1, 13, 2}));
+}
+
 TEST(Check, RegionsOfArrays) {
   const float numbers[8] = {};
   const Region none = Check::array("gamma", static_cast<const float*>(nullptr), 8);

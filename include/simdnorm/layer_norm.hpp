@@ -14,7 +14,9 @@ namespace simdnorm {
 /// moments: (rows), what backward needs; nullptr where nobody does.
 /// y may be x; nothing else may overlap.
 ///
-/// Computes in T, with sums in twice T's precision and the mean kept as two T; each operation rounds by itself.
+/// Computes (x - mean) * rstd * gamma - (mean_low * rstd * gamma - beta) in T, each operation rounded by itself; sums
+/// in twice T's precision, in which the mean is mean + mean_low. The error is at most 5 units of
+/// u * (|gamma| * max(1, |xhat|) + |beta|), u half an ulp of 1. An infinite gamma or beta gives its column Inf or NaN.
 /// A constant row gives y = beta, also with epsilon 0. A row that holds Inf or NaN gives NaN, and leaves other
 /// rows alone.
 ///
