@@ -57,7 +57,7 @@ template <class T> struct Variance {
   static SIMDNORM_INLINE Extended<T> finish(const Extended<T> (&sum)[sums], T shift, Index hidden,
                                             Extended<T> epsilon, RowMoments<T>& moments) {
     const double n = static_cast<double>(hidden);
-    const Extended<T> offset = mean_of(sum[0], n);
+    const Extended<T> offset = sum[0] / n;  // of equal numbers exact
     const Extended<T> power = (mean_of(sum[1], n) - offset * offset) + epsilon;
     const Extended<T> mean = Extended<T>{static_cast<double>(shift)} + offset;
     moments = {mean.high(), mean.low(), rstd_of<T>(power), moments.scale};
