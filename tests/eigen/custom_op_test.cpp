@@ -106,6 +106,16 @@ TYPED_TEST(InExpressions, InPlace) {
   expect_same(sum, this->expected);
 }
 
+// (UndefinedBehaviorSanitizer sees whether a null pointer is copied from.)
+TYPED_TEST(InExpressions, WithoutRows) {
+  using Tensor = typename TestFixture::TensorOfOrder;
+  const Tensor nothing(0, 3, this->hidden);
+  Eigen::TensorMap<Tensor> to(nullptr, nothing.dimensions());
+  to = this->norm()(nothing);
+  const Tensor y = this->norm()(nothing + nothing);
+  EXPECT_EQ(y.size(), 0);
+}
+
 TYPED_TEST(InExpressions, OfMapsToMaps) {
   using Map = Eigen::TensorMap<typename TestFixture::TensorOfOrder>;
   const auto norm = this->norm();

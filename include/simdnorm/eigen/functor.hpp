@@ -211,7 +211,7 @@ template <class Norm> struct TensorFunctor {
         return;
       }
     }
-    y.device(device) = x;
+    if (y.size() > 0) y.device(device) = x;  // of nothing, Eigen copies from a null pointer
     norm.forward(y, y, device);
   }
   /// The normalized expression: expression.customOp(norm).
