@@ -29,14 +29,13 @@ template <class One> EachColumn(One) -> EachColumn<One>;
 /// What columns add to each of `Sums` sums, in T.
 template <class Vector, int Sums> struct Terms { Vector sum[static_cast<std::size_t>(Sums)]; };
 
-/// term(at): what a column adds. Of a step's four columns (e0 + e1) + (e2 + e3), in T.
+/// term(at): what a column adds, 0 beyond at.lanes. Of a step's four columns (e0 + e1) + (e2 + e3), in T.
 template <class Term> struct FourAtOnce {
   Term term;
 
   template <class Lanes, class Sum> SIMDNORM_INLINE void add_one(At<Lanes> at, Sum* sum) const {
     const auto e = term(at);
-    for (std::size_t s = 0; s < std::size(e.sum); ++s)
-      sum[s].add(simd::as_doubles(simd::keep(at.lanes, e.sum[s])));
+    for (std::size_t s = 0; s < std::size(e.sum); ++s) sum[s].add(simd::as_doubles(e.sum[s]));
   }
   template <class Lanes, class Sum> SIMDNORM_INLINE void add_four(At<Lanes> at, Sum* sum) const {
     const auto e = [&](int k) SIMDNORM_INLINE_LAMBDA {
@@ -44,7 +43,7 @@ template <class Term> struct FourAtOnce {
     };
     const auto e0 = e(0), e1 = e(1), e2 = e(2), e3 = e(3);
     for (std::size_t s = 0; s < std::size(e0.sum); ++s)
-      sum[s].add(simd::as_doubles(simd::keep(at.lanes, (e0.sum[s] + e1.sum[s]) + (e2.sum[s] + e3.sum[s]))));
+      sum[s].add(simd::as_doubles((e0.sum[s] + e1.sum[s]) + (e2.sum[s] + e3.sum[s])));
   }
 };
 template <class Term> FourAtOnce(Term) -> FourAtOnce<Term>;

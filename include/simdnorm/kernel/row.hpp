@@ -196,7 +196,7 @@ template <class T, class Arch> struct RowsAcross {
     alignas(64) T lanes[fold_lanes] = {};
     template <class Lanes> SIMDNORM_INLINE void add(At<Lanes> at, Vector term) {
       T* p = lanes + at.row % fold_lanes;
-      simd::store(simd::All{}, p, simd::load<Vector>(simd::All{}, p) + simd::keep(at.lanes, term));
+      simd::store(simd::All{}, p, simd::load<Vector>(simd::All{}, p) + term);
     }
     SIMDNORM_INLINE void add_to(double* totals, Index count, Index column) const {
       const Extended<T> sum =
