@@ -135,6 +135,10 @@ template <class Arch> struct VectorSum<float, Arch> {
       sum.part[i] = simd::add_exact_product(a.part[i], b.part[i], sum.part[i]);
     });
   }
+  friend SIMDNORM_INLINE VectorSum operator+(VectorSum a, const VectorSum& b) {
+    a.add(b.sum);
+    return a;
+  }
   SIMDNORM_INLINE void load(const double* p, Index /*count*/) {
     simd::unroll<Doubles::parts>(
         [&](auto i) SIMDNORM_INLINE_LAMBDA { sum.part[i] = simd::load<V>(simd::All{}, p + i * V::width); });
@@ -156,6 +160,11 @@ template <class Arch> struct VectorSum<double, Arch> {
     const V x = a.part[0], y = b.part[0], x_upper = simd::upper_digits(x), y_upper = simd::upper_digits(y);
     add_exactly(x_upper * y_upper, hi, lo);
     lo = lo + (x_upper * (y - y_upper) + (x - x_upper) * y);
+  }
+  friend SIMDNORM_INLINE VectorSum operator+(VectorSum a, const VectorSum& b) {
+    add_exactly(b.hi, a.hi, a.lo);
+    a.lo = a.lo + b.lo;
+    return a;
   }
   SIMDNORM_INLINE void load(const double* p, Index count) {
     hi = simd::load<V>(simd::All{}, p);

@@ -17,19 +17,13 @@ using namespace simdnorm;
 using support::bits_of;
 using support::Random;
 
-template <class T> Extended<T> pairwise_model(std::vector<Extended<T>> lanes) {
-  for (std::size_t gap = lanes.size() / 2; gap > 0; gap /= 2) {
-    for (std::size_t i = 0; i < gap; ++i) lanes[i] = lanes[i] + lanes[i + gap];
-  }
-  return lanes[0];
-}
-
 // The 16 lanes of a row's sum of x, and of its squares: what each adds in Extended<T>.
 template <class T> struct Lane;
 template <> struct Lane<float> {
   double total = 0;
   void add(float x) { total += static_cast<double>(x); }
   void add_square(float x) { total = std::fma(static_cast<double>(x), static_cast<double>(x), total); }
+  void add(const Lane& other) { total += other.total; }
   Extended<float> sum() const { return total; }
 };
 template <> struct Lane<double> {
@@ -46,15 +40,24 @@ template <> struct Lane<double> {
     const volatile double upper_part = upper * lower, lower_part = lower * x;
     lo += upper_part + lower_part;
   }
+  void add(const Lane& other) {
+    add(other.hi);
+    lo += other.lo;
+  }
   Extended<double> sum() const { return Extended<double>::two_sum(hi, lo); }
 };
+
+template <class T> Extended<T> pairwise_model(Lane<T> (&lanes)[16]) {
+  for (std::size_t gap = 8; gap > 0; gap /= 2) {
+    for (std::size_t i = 0; i < gap; ++i) lanes[i].add(lanes[i + gap]);
+  }
+  return lanes[0].sum();
+}
 
 template <class T, class AddTo> Extended<T> fold_model(const std::vector<T>& row, const AddTo& add_to) {
   Lane<T> lanes[16];
   for (std::size_t c = 0; c < row.size(); ++c) add_to(lanes[c % 16], row[c]);
-  std::vector<Extended<T>> sums;
-  for (const Lane<T>& lane : lanes) sums.push_back(lane.sum());
-  return pairwise_model<T>(sums);
+  return pairwise_model(lanes);
 }
 
 // The same of T's sums of four columns.
@@ -69,9 +72,7 @@ template <class T> Extended<T> four_at_once_model(const std::vector<T>& row) {
     }
   }
   for (std::size_t c = whole; c < row.size(); ++c) lanes[c % 16].add(row[c]);
-  std::vector<Extended<T>> sums;
-  for (const Lane<T>& lane : lanes) sums.push_back(lane.sum());
-  return pairwise_model<T>(sums);
+  return pairwise_model(lanes);
 }
 
 double words_of(Extended<float> x) { return x.value; }

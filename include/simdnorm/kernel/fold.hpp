@@ -50,19 +50,25 @@ template <class Term> FourAtOnce(Term) -> FourAtOnce<Term>;
 
 // --- contiguous rows, one by one: the lanes' sums stay in registers ---
 
-/// The 16 lanes, added pairwise.
-template <class Arch, std::size_t Parts, std::size_t Sums>
-SIMDNORM_INLINE Extended<float> sum_of_lanes(const VectorSum<float, Arch> (&lanes)[Parts][Sums], int s) {
-  constexpr int each = simd::Doubles<float, Arch>::parts;
-  return sum_of_elements(pairwise<static_cast<int>(Parts) * each>(
-      [&](int i) SIMDNORM_INLINE_LAMBDA { return lanes[i / each][s].sum.part[i % each]; }));
+/// The sums of a vector's elements, added pairwise.
+template <class Arch> SIMDNORM_INLINE Extended<float> sum_of_elements(const VectorSum<float, Arch>& sums) {
+  using V = simd::Vector<double, Arch>;
+  double elements[static_cast<std::size_t>(V::width)];
+  simd::store(simd::All{}, elements,
+              pairwise<simd::Doubles<float, Arch>::parts>(
+                  [&](int i) SIMDNORM_INLINE_LAMBDA { return sums.sum.part[i]; }));
+  return pairwise<V::width>([&](int i) { return elements[i]; });
 }
-template <class Arch, std::size_t Parts, std::size_t Sums>
-SIMDNORM_INLINE Extended<double> sum_of_lanes(const VectorSum<double, Arch> (&lanes)[Parts][Sums], int s) {
-  double total[2 * fold_lanes];
-  for (std::size_t part = 0; part < Parts; ++part)
-    lanes[part][s].store(total + part * (fold_lanes / Parts), fold_lanes);
-  return pairwise<fold_lanes>([&](int lane) { return total_at<double>(total, fold_lanes, lane); });
+template <class Arch> SIMDNORM_INLINE Extended<double> sum_of_elements(const VectorSum<double, Arch>& sums) {
+  constexpr int width = simd::Vector<double, Arch>::width;
+  double words[static_cast<std::size_t>(2 * width)];
+  sums.store(words, width);
+  const auto total = pairwise<width>([&](int i) {
+    VectorSum<double, simd::NoSimd> element;
+    element.load(words + i, width);
+    return element;
+  });
+  return Extended<double>::two_sum(total.hi.value, total.lo.value);
 }
 
 /// sums[0][s] = the sum of what `add` adds over all columns of a contiguous row.
@@ -87,7 +93,9 @@ SIMDNORM_INLINE void fold(const RowsAlong<T, Arch, 1>& row, Index hidden, const 
       }
     });
   }
-  for (int s = 0; s < Sums; ++s) sums[0][s] = sum_of_lanes(lanes, s);
+  for (int s = 0; s < Sums; ++s)
+    sums[0][s] =
+        sum_of_elements(pairwise<parts>([&](int part) SIMDNORM_INLINE_LAMBDA { return lanes[part][s]; }));
 }
 
 // --- rows side by side, together: the lanes' sums lie in memory ---
@@ -96,17 +104,19 @@ SIMDNORM_INLINE void fold(const RowsAlong<T, Arch, 1>& row, Index hidden, const 
 template <int Sums, class Rows>
 SIMDNORM_NOINLINE void end_fold(const Rows& rows, double* lanes, RowSums<Rows, Sums>* sums) {
   using T = typename Rows::Scalar;
-  const Index count = rows.slots(Sums), apart = rows.slot(0, 1, 0);
-  if constexpr (Extended<T>::words == 1) rows.add_lanes(lanes, Sums);
-  for (int r = 0; r < rows.count(); ++r) {
-    for (int s = 0; s < Sums; ++s) {
-      const double* const of_row = lanes + rows.slot(s, 0, r);
-      if constexpr (Extended<T>::words == 1) {
-        sums[r][s] = *of_row;
-      } else {
-        sums[r][s] = pairwise<fold_lanes>([&](int lane) { return total_at<T>(of_row, count, lane * apart); });
+  using Lanes = VectorSum<T, typename Rows::Architecture>;
+  const Index count = rows.slots(Sums), one_lane = rows.slot(0, 1, 0);
+  for (int s = 0; s < Sums; ++s) {
+    double* const first = lanes + rows.slot(s, 0, 0);
+    for (Index half = fold_lanes / 2 * one_lane; half >= one_lane; half /= 2) {
+      for (Index i = 0; i < half; i += Rows::width) {
+        Lanes a, b;
+        a.load(first + i, count);
+        b.load(first + half + i, count);
+        (a + b).store(first + i, count);
       }
     }
+    for (int r = 0; r < rows.count(); ++r) sums[r][s] = total_at<T>(first, count, r);
   }
 }
 

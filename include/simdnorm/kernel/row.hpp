@@ -64,13 +64,6 @@ template <int Count, int First = 0, int Gap = 1, class F> SIMDNORM_INLINE auto p
   }
 }
 
-/// The same for the elements of a vector,
-template <class T, class Arch> SIMDNORM_INLINE T sum_of_elements(simd::Vector<T, Arch> vector) {
-  T elements[simd::Vector<T, Arch>::width];
-  simd::store(simd::All{}, elements, vector);
-  return pairwise<simd::Vector<T, Arch>::width>([&](int i) { return elements[i]; });
-}
-
 // --- rows ---
 
 template <class T, class Arch> struct RowsAcross;
@@ -209,16 +202,6 @@ template <class T, class Arch> struct RowsAcross {
     return (s * fold_lanes + lane) * padded_count() + r;
   }
   Index slots(int sums) const { return sums * fold_lanes * padded_count(); }
-  template <class U> SIMDNORM_INLINE void add_lanes(U* lanes, int sums) const {
-    using V = simd::Vector<U, Arch>;
-    for (int s = 0; s < sums; ++s) {
-      U* first = lanes + slot(s, 0, 0);
-      for (Index half = slots(1) / 2; half >= padded_count(); half /= 2)
-        for (Index i = 0; i < half; i += V::width)
-          simd::store(simd::All{}, first + i,
-                      simd::load<V>(simd::All{}, first + i) + simd::load<V>(simd::All{}, first + half + i));
-    }
-  }
 
  private:
   Index padded_count() const { return (row_count + width - 1) / width * width; }
