@@ -10,6 +10,7 @@
 #include <random>
 #include <sstream>
 #include <stdexcept>
+#include <thread>
 
 #include "../support/candidates.hpp"
 #include "../support/machine.hpp"
@@ -216,6 +217,8 @@ Row measure(Norm norm, Pass pass, const Shape& shape, const Options& options) {
     std::shuffle(order.begin(), order.end(), random);
     for (const std::size_t i : order) {
       Entrant& entrant = entrants[i];
+      // A library's own threads keep spinning for some milliseconds after its call.
+      if (options.threads > 1) std::this_thread::sleep_for(std::chrono::milliseconds(20));
       if (entrant.calls > 1) entrant.call.repeated(1);  // finds its own arrays in the cache again
       entrant.seconds.push_back(seconds_of(entrant.call, entrant.calls) / static_cast<double>(entrant.calls));
     }

@@ -30,7 +30,8 @@ TITLES = {"layer_norm_forward": "LayerNorm forward", "layer_norm_backward": "Lay
           "rms_norm_forward": "RMSNorm forward", "rms_norm_backward": "RMSNorm backward"}
 
 plt.rcParams.update({
-    "svg.fonttype": "none", "svg.hashsalt": "simdnorm", "font.family": "sans-serif", "font.size": 10,
+    "svg.fonttype": "none", "svg.hashsalt": "simdnorm", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10,
     "text.color": GREY, "axes.labelcolor": GREY, "axes.edgecolor": GREY, "xtick.color": GREY, "ytick.color": GREY,
     "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
 })
@@ -80,9 +81,18 @@ def of_bytes(value, _=None):
     return f"{value:g} B"
 
 
+def places(rows):
+    """Where each shape stands: at its bytes; shapes of the same bytes side by side, the shorter rows first."""
+    shapes = {(int(row["bytes_moved"]), int(row["hidden"])) for row in rows}
+    together = {size: sorted(hidden for other, hidden in shapes if other == size) for size, _ in shapes}
+    return {(size, hidden): size * 1.2 ** (together[size].index(hidden) - (len(together[size]) - 1) / 2)
+            for size, hidden in shapes}
+
+
 def draw_times(rows, operation, threads, out):
     figure, ax = axes(f"{TITLES.get(operation, operation)}, float, {threads} thread{'s' * (threads != '1')}",
                       "bytes that must move", "time ÷ memcpy's")
+    place = places(rows)
     seen = []
     for candidate in dict.fromkeys(row["candidate"] for row in rows):
         if candidate == "memcpy":
@@ -91,19 +101,23 @@ def draw_times(rows, operation, threads, out):
         seen.append(candidate)
         label = candidate
         for short in (False, True):
-            points = sorted((float(r["bytes_moved"]), float(r["x_memcpy"]), float(r["x_memcpy_q1"]),
-                             float(r["x_memcpy_q3"])) for r in rows
+            points = sorted((place[int(r["bytes_moved"]), int(r["hidden"])],
+                             *(float(r["x_memcpy" + part]) for part in ("", "_q1", "_q3"))) for r in rows
                             if r["candidate"] == candidate and (int(r["hidden"]) < SHORT_ROWS) == short)
             if not points:
                 continue
             size, middle, low, high = zip(*points)
-            look = dict(style, linestyle="none", markerfacecolor="none") if short and style["marker"] != "x" else (
-                dict(style, linestyle="none") if short else style)
-            ax.errorbar(size, middle, yerr=[[m - l for m, l in zip(middle, low)], [h - m for m, h in zip(middle, high)]],
-                        elinewidth=0.8, label=label, **look)
+            error = [[m - l for m, l in zip(middle, low)], [h - m for m, h in zip(middle, high)]]
+            look = dict(style)
+            if short:
+                look["linestyle"] = "none"
+                if style["marker"] != "x":
+                    look["markerfacecolor"] = "none"
+            ax.errorbar(size, middle, yerr=error, elinewidth=0.8, label=label, **look)
             label = "_nolegend_"
     ax.axhline(1, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
-    ax.text(0.995, 1, "memcpy", transform=ax.get_yaxis_transform(), ha="right", va="bottom", fontsize=9)
+    ax.set_ylim(bottom=min(0.8, 0.9 * min(float(row["x_memcpy_q1"]) for row in rows)))
+    ax.text(0.005, 1, "memcpy", transform=ax.get_yaxis_transform(), ha="left", va="bottom", fontsize=9)
     sizes = [float(row["bytes_moved"]) for row in rows]
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_locator(LogLocator(base=4, numticks=max(2, int(math.log(max(sizes) / min(sizes), 4)) + 3)))
@@ -114,7 +128,8 @@ def draw_times(rows, operation, threads, out):
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     if any(int(row["hidden"]) < SHORT_ROWS for row in rows):
-        ax.text(0.01, 0.01, f"hollow: hidden below {SHORT_ROWS}", transform=ax.transAxes, fontsize=9)
+        ax.text(0.995, 0.98, f"hollow: hidden below {SHORT_ROWS}", transform=ax.transAxes, ha="right", va="top",
+                fontsize=9)
     save(figure, ax, os.path.join(out, operation + ".svg"))
 
 
