@@ -7,7 +7,7 @@
 function(simdnorm_peer name file)
   cmake_parse_arguments(PARSE_ARGV 2 peer "FORWARD_ONLY" "INSTALL;HEADER" "LIBRARIES;HINTS")
   cmake_path(GET file STEM stem)
-  find_path(PEER_${stem}_INCLUDE ${peer_HEADER} PATH_SUFFIXES onnxruntime HINTS ${peer_HINTS})
+  find_path(PEER_${stem}_INCLUDE ${peer_HEADER} PATH_SUFFIXES ${stem} HINTS ${peer_HINTS})
   mark_as_advanced(PEER_${stem}_INCLUDE)
   set(found ${PEER_${stem}_INCLUDE})
   set(libraries "")
