@@ -273,6 +273,7 @@ int run(int argc, char** argv) {
   }
 
   // The columns: LayerNorm first.
+  list_libraries();
   std::stable_sort(peers().begin(), peers().end(),
                    [](const Peer& a, const Peer& b) { return a.norm < b.norm; });
   for (const Peer& peer : peers()) check(peer);

@@ -15,10 +15,12 @@
 
 namespace bench {
 
-/// A call with its arguments: to run it once for the check, and to time it.
+/// A call with its arguments: to run it once for the check, and to time it, by Google Benchmark or in a loop
+/// of one's own.
 struct Bound {
   std::function<void()> once;
   std::function<void(benchmark::State&)> timed;
+  std::function<void(Index calls)> repeated;
 };
 
 struct Candidate {
@@ -31,9 +33,16 @@ struct Candidate {
 template <class Prepare> Candidate candidate(const char* name, Prepare prepare) {
   return {name, [prepare](const View& view) {
             const auto call = prepare(view);
-            return Bound{call, [call](benchmark::State& state) {
+            return Bound{call,
+                         [call](benchmark::State& state) {
                            for (auto iteration : state) {
                              static_cast<void>(iteration);
+                             call();
+                             benchmark::ClobberMemory();
+                           }
+                         },
+                         [call](Index calls) {
+                           for (; calls > 0; --calls) {
                              call();
                              benchmark::ClobberMemory();
                            }

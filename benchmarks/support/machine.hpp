@@ -1,5 +1,5 @@
-// What the figures depend on: processor, caches, compiler, instruction set. And a thread that stays on one
-// processor.
+// What the figures depend on: processor, caches, compiler, instruction set. And threads that stay on their
+// processors.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -7,6 +7,7 @@
 #include <fstream>
 #include <simdnorm/simd.hpp>
 #include <string>
+#include <vector>
 
 #if defined(__linux__)
 #include <sched.h>
@@ -17,18 +18,33 @@
 
 namespace bench {
 
-/// Keeps this thread on the processor it runs on. Says where, or -1 where the system has no such call.
-inline int pin_to_one_cpu() {
+/// Keeps this thread on the processor it runs on, and those that it starts later on that one and on the next
+/// ones that this process may use, `count` in all. Says which, or none where the system has no such call or fewer
+/// processors.
+inline std::vector<int> pin_to_cpus(int count) {
 #if defined(__linux__)
-  const int cpu = sched_getcpu();
-  cpu_set_t set;
+  cpu_set_t allowed, set;
   CPU_ZERO(&set);
-  if (cpu >= 0 && cpu < CPU_SETSIZE) {
+  const int first = sched_getcpu();
+  if (first < 0 || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return {};
+  std::vector<int> cpus;
+  for (int i = 0; i < CPU_SETSIZE && static_cast<int>(cpus.size()) < count; ++i) {
+    const int cpu = (first + i) % CPU_SETSIZE;
+    if (!CPU_ISSET(static_cast<std::size_t>(cpu), &allowed)) continue;
     CPU_SET(static_cast<std::size_t>(cpu), &set);
-    if (sched_setaffinity(0, sizeof set, &set) == 0) return cpu;
+    cpus.push_back(cpu);
   }
+  if (static_cast<int>(cpus.size()) == count && sched_setaffinity(0, sizeof set, &set) == 0) return cpus;
+#else
+  static_cast<void>(count);
 #endif
-  return -1;
+  return {};
+}
+
+/// Says where, or -1.
+inline int pin_to_one_cpu() {
+  const std::vector<int> cpus = pin_to_cpus(1);
+  return cpus.empty() ? -1 : cpus[0];
 }
 
 inline std::string cpu_model() {

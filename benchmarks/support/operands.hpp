@@ -15,28 +15,9 @@
 
 #include "real_data.hpp"
 #include "shapes.hpp"
+#include "view.hpp"
 
 namespace bench {
-
-enum class Norm { layer, rms };
-enum class Pass { forward, backward };
-
-inline std::string path(Norm norm, Pass pass) {
-  return std::string(norm == Norm::layer ? "layer_norm" : "rms_norm") +
-         (pass == Pass::forward ? "_forward" : "_backward");
-}
-
-/// Plain pointers, what every candidate is handed. x, dy, y, dx: (rows, hidden). gamma, beta, dgamma, dbeta:
-/// (hidden). mean, rstd, moments: (rows), for backward.
-struct View {
-  Index rows, hidden;
-  float epsilon;
-  const float *x, *dy, *gamma, *beta, *mean, *rstd;
-  float *y, *dx, *dgamma, *dbeta;
-  const simdnorm::Moments<float>* moments;
-  simdnorm::Workspace<float>* workspace;
-  Index bytes() const { return rows * hidden * 4; }  // of x
-};
 
 /// Arrays in one allocation. Large arrays that malloc returns all start at the same place of a page, and a
 /// load from one then has to wait for a store to another (4 KiB aliasing): here no two arrays do.

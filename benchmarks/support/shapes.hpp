@@ -1,13 +1,12 @@
 // Which shapes are measured, named after the models that have them.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
-namespace bench {
+#include "view.hpp"
 
-using Index = std::int64_t;
+namespace bench {
 
 struct Model {
   const char* name;
