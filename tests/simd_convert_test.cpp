@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/four_numbers.hpp"
 #include "support/row_families.hpp"
 
 namespace {
@@ -12,7 +13,7 @@ using support::bits_of;
 using support::Random;
 
 template <class Arch> struct Conversions : testing::Test {};
-using Architectures = testing::Types<simd::DefaultArch, simd::NoSimd>;
+using Architectures = testing::Types<simd::DefaultArch, simd::NoSimd, simd::FourNumbers>;
 TYPED_TEST_SUITE(Conversions, Architectures);
 
 TYPED_TEST(Conversions, FloatToDoubleIsExact) {
@@ -30,6 +31,32 @@ TYPED_TEST(Conversions, FloatToDoubleIsExact) {
     for (int i = 0; i < V::width; ++i)
       EXPECT_EQ(bits_of(to[i]), bits_of(static_cast<double>(from[i + round % 2])));
   }
+}
+
+// The same of the elements of a vector, whole or its first ones, from memory and from a register.
+template <class T, class Arch> void check_doubles() {
+  using V = simd::Vector<T, Arch>;
+  using Doubles = simd::Doubles<T, Arch>;
+  constexpr int width = simd::Vector<double, Arch>::width;
+  Random random(3);
+  T from[static_cast<std::size_t>(V::width)];
+  for (T& value : from) value = static_cast<T>(random.log_uniform(-140, 120));
+  const auto expect = [&](const Doubles& doubles, int count) {
+    double to[static_cast<std::size_t>(V::width)];
+    for (int part = 0; part < Doubles::parts; ++part)
+      simd::store(simd::All{}, to + part * width, doubles.part[part]);
+    for (int i = 0; i < V::width; ++i)
+      EXPECT_EQ(bits_of(to[i]), bits_of(i < count ? static_cast<double>(from[i]) : 0.0))
+          << i << " of " << count;
+  };
+  expect(simd::load_doubles<V>(simd::All{}, from), V::width);
+  expect(simd::as_doubles(simd::load<V>(simd::All{}, from)), V::width);
+  for (int count = 1; count < V::width; ++count)
+    expect(simd::load_doubles<V>(simd::First{count}, from), count);
+}
+TYPED_TEST(Conversions, OfTheElementsOfAVector) {
+  check_doubles<float, TypeParam>();
+  check_doubles<double, TypeParam>();
 }
 
 TYPED_TEST(Conversions, DoubleToFloatRoundsToNearestEven) {

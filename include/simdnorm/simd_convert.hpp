@@ -79,7 +79,7 @@ template <class V> SIMDNORM_INLINE auto load_doubles(All, const double* p) {
 }
 /// Those of a vector in a register go through memory, which converts them at less cost than their halves' moves.
 template <class T, class Arch> SIMDNORM_INLINE Doubles<T, Arch> as_doubles(Vector<T, Arch> a) {
-  if constexpr (Doubles<T, Arch>::parts == 1 && std::is_same_v<T, double>) {
+  if constexpr (std::is_same_v<T, double>) {
     return {{a}};
   } else {
     alignas(64) T elements[Vector<T, Arch>::width];
