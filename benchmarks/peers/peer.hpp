@@ -1,7 +1,7 @@
 // Another library's norm: how its own users call it, and the list of all that a program is built with.
 //
 // A library is one file, which adds the ways in which it is called by static `Listed`s, and one line in
-// CMakeLists.txt. peers.cpp times them; ../accuracy measures the errors of the plain way of each.
+// libraries.cmake. peers.cpp times them; ../accuracy measures the errors of the plain way of each.
 #pragma once
 
 #include <functional>
@@ -41,7 +41,7 @@ struct Peer {
   std::string name() const { return way.empty() ? library : library + " (" + way + ")"; }
 };
 
-/// In the order in which CMakeLists.txt names the files.
+/// In the order in which libraries.cmake names the files.
 inline std::vector<Peer>& all_peers() {
   static std::vector<Peer> list;
   return list;

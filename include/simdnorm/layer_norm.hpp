@@ -14,9 +14,10 @@ namespace simdnorm {
 /// moments: (rows), what backward needs; nullptr where nobody does.
 /// y may be x; nothing else may overlap.
 ///
-/// Computes (x - mean) * rstd * gamma - (mean_low * rstd * gamma - beta) in T, each operation rounded by itself; sums
-/// in twice T's precision, in which the mean is mean + mean_low. The error is at most 5 units of
-/// u * (|gamma| * max(1, |xhat|) + |beta|), u half an ulp of 1. An infinite gamma or beta gives its column Inf or NaN.
+/// Computes (x - mean) * rstd * gamma - (mean_low * rstd * gamma - beta) in T, each operation rounded by itself;
+/// sums in twice T's precision, in which the mean is mean + mean_low. The error is at most 5 units of
+/// u * (|gamma| * max(1, |xhat|) + |beta|), u half an ulp of 1, one for each rounding, and 1/16 for the sums. An
+/// infinite gamma or beta gives its column Inf or NaN.
 /// A constant row gives y = beta, also with epsilon 0. A row that holds Inf or NaN gives NaN, and leaves other
 /// rows alone.
 ///

@@ -13,8 +13,10 @@ namespace simdnorm {
 /// moments: (rows), what backward needs; nullptr where nobody does.
 /// y may be x; nothing else may overlap.
 ///
-/// Computes x * rstd * gamma in T, each operation rounded by itself, with the sum in twice T's precision. The error is
-/// at most 3 units of u * |gamma| * max(1, |xhat|), u half an ulp of 1. A row of zeros gives 0, also with epsilon 0. A row that holds Inf or NaN gives NaN, and leaves other rows alone.
+/// Computes x * rstd * gamma in T, each operation rounded by itself, with the sum in twice T's precision. The
+/// error is at most 3 units of u * |gamma| * max(1, |xhat|), u half an ulp of 1, one for each rounding, and 1/16
+/// for the sum. A row of zeros gives 0, also with epsilon 0. A row that holds Inf or NaN gives NaN, and leaves
+/// other rows alone.
 ///
 /// Errors: hidden < 1, epsilon < 0 or NaN, a missing x or y, overlap: std::invalid_argument, before anything is
 /// written.

@@ -1,6 +1,6 @@
 // A vector of T, loaded and stored whole or in part: all that the kernels ask of an instruction set. Every
-// product is rounded before it is added to anything, whatever the compiler's contraction setting: results
-// have the same bits with and without fused multiply-add.
+// product that is not exact is rounded before it is added to anything, whatever the compiler's contraction
+// setting: results have the same bits with and without fused multiply-add.
 #pragma once
 
 #include <cmath>
@@ -220,7 +220,7 @@ template <class R> SIMDNORM_INLINE void store_first(double* p, int count, __m512
 
 // --- vectors ---
 
-/// A vector of T. Operators round each operation by itself; there is no fused multiply-add.
+/// A vector of T. Operators round each operation by itself; what is fused is add_exact_product alone.
 template <class T, class Arch = DefaultArch> struct Vector {
   using R = Register<T, Arch>;
   using Architecture = Arch;

@@ -2,6 +2,9 @@
 // Overloads are chosen by the type of the register: xsimd 8.1 converts element by element.
 #pragma once
 
+#include <cstddef>
+#include <type_traits>
+
 #include "simd.hpp"
 
 namespace simdnorm::simd {

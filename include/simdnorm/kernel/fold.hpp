@@ -1,6 +1,8 @@
 // A row folded into sums: the loop over its columns, by the tree that row.hpp describes.
 #pragma once
 
+#include <iterator>
+
 #include "row.hpp"
 
 namespace simdnorm {

@@ -71,7 +71,8 @@ template <class T> struct Variance {
     return sum[1].approximate() * additions <= n * power.approximate() * digits;
   }
 
-  /// xhat = (x - mean) * rstd - mean_low * rstd.
+  /// xhat = ((x - mean) - mean_low) * rstd, or, with one rounding less once it is stored, (x - mean) * rstd and
+  /// mean_low * rstd apart.
   template <class Block> class Normalizer {
    public:
     SIMDNORM_INLINE Normalizer(const Block& block, const RowMoments<T>* moments)
