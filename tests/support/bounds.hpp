@@ -1,7 +1,8 @@
 // What error is allowed. u is half an ulp at 1: 2^-24 in float, 2^-53 in double.
 //
 //   forward   every finite row: |error of y| <= 5 units, unit = u * (|gamma| * max(1, |xhat|) + |beta|)
-//   dx        kappa <= 1e7: norm of the error <= 5e-7 * norm of dx (float; that is 8.4 u: 9.3e-16 in double)
+//   dx        kappa <= 1e7: norm of the error <= 5e-7 * norm of dx (float; that is 8.4 u: 9.3e-16 in double), and
+//             <= 5e-7 * norm of g * rstd, g = dy * gamma, where little of g is left in dx
 //   dbeta     |error| <= 2e-7 * sum |dy|                  (float; that is 3.4 u)
 //   dgamma    |error| <= 4 u  * sum |dy| * max(1, |xhat|)
 //
@@ -61,12 +62,14 @@ Worst forward_error(Norm norm, const T* x, const T* gamma, const T* beta, T epsi
   return worst;
 }
 
-// One row of dx, norm-wise. For a short row the exact dx can be a small rest of g = dy * gamma (of hidden 1
-// it is 0, of hidden 2 it is 0 but for epsilon): there the error is measured by what the rest is left of,
-// norm(g) * rstd.
+// What an error of dx is measured by. The exact dx can be a small rest of g * rstd: where g is near a constant plus a
+// multiple of xhat, and in short rows (of hidden 1 it is 0, of hidden 2 it is 0 but for epsilon).
+enum class DxScale { dx, g };
+
+// One row of dx, norm-wise.
 template <class T>
 Worst dx_error(Norm norm, const T* dy, const T* x, const T* gamma, T epsilon, oracle::Index hidden,
-               const T* dx) {
+               const T* dx, DxScale scale) {
   using namespace oracle;
   const std::vector<quad> exact = backward(norm, dy, x, gamma, epsilon, hidden);
   const Statistics s = statistics(norm, x, hidden, epsilon);
@@ -88,11 +91,16 @@ Worst dx_error(Norm norm, const T* dy, const T* x, const T* gamma, T epsilon, or
     column.see(narrow(oracle::abs(difference)), c, static_cast<double>(dx[c]), narrow(value));
   }
   if (!finite) return column;
-  const quad reference = hidden < 16 ? before : size;
+  const quad reference = scale == DxScale::g ? before : size;
   const quad step = wide(std::numeric_limits<T>::denorm_min());
   const quad allowed = wide(dx_bound<T>) * wide(dx_bound<T>) * reference + wide(hidden) * step * step;
   column.ratio = std::sqrt(narrow(error / allowed));
   return column;
+}
+template <class T>
+Worst dx_error(Norm norm, const T* dy, const T* x, const T* gamma, T epsilon, oracle::Index hidden,
+               const T* dx) {
+  return dx_error(norm, dy, x, gamma, epsilon, hidden, dx, hidden < 16 ? DxScale::g : DxScale::dx);
 }
 
 enum class Gradient { dgamma, dbeta };
