@@ -156,6 +156,9 @@ TYPED_TEST(Errors, MissingOperands) {
     this->refused([&] { this->rms_back(dy, x, nullptr, kept, dx, this->dgamma()); },
                   {"rms_norm_backward", names[missing] + " is nullptr", "rows 3, hidden 5"});
   }
+  this->shape.rows = 1;
+  this->refused([&] { this->rms_back(this->dy(), this->x(), nullptr, nullptr, this->dx(), this->dgamma()); },
+                {"rms_norm_backward", "moments is nullptr", "rows 1, hidden 5"});
 }
 
 TYPED_TEST(Errors, OutputsWhoseElementsShareAPlace) {

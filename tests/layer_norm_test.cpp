@@ -43,8 +43,7 @@ TYPED_TEST(LayerNormForward, LongRowsAreWithinFiveUnits) {
   check_forward_rows(Norm::layer, p, run_forward(Norm::layer, p).y, "long rows");
 }
 
-// The sample's mean is then far from the row's, by many deviations: measured about it alone, the variance
-// would be a small difference of large numbers.
+// Rows aimed at kernels that measure the variance about a sampled mean: it is far from the row's, by many deviations.
 TYPED_TEST(LayerNormForward, RowsWhoseSampleMisleadsAreWithinFiveUnits) {
   using T = TypeParam;
   for (Index hidden : {65, 80, 128, 300, 1000, 1024, 4096, 5000, 16384, 65536}) {
@@ -56,6 +55,26 @@ TYPED_TEST(LayerNormForward, RowsWhoseSampleMisleadsAreWithinFiveUnits) {
     const Forward<T> out = run_forward(Norm::layer, p);
     check_forward_rows(Norm::layer, p, out.y, "misleading sample");
     check_moments(Norm::layer, p, out.moments, "misleading sample");
+  }
+}
+
+// A large mean, so that the row is folded about it, and one element so far from it that their difference is rounded,
+// and makes most of the variance. rstd is then the nearest number all the same.
+TYPED_TEST(LayerNormForward, AnOutlierOfALongRowKeepsTheDigitsOfRstd) {
+  using T = TypeParam;
+  const Index hidden = 65536;
+  Random random(5);
+  Problem<T> p = make_problem<T>(40, hidden, {{Family::uniform, 0, 0}}, Parameters::none, T(0), 1);
+  for (Index r = 0; r < p.rows; ++r) {
+    T* const x = p.x.data() + r * hidden;
+    const T noise = sizeof(T) == 4 ? T(0x1p-8) : T(0x1p-20);
+    for (Index c = 0; c < hidden; ++c) x[c] = T(1) + x[c] * noise;
+    x[random.below(hidden)] = static_cast<T>(3.25 + random.uniform() / 4);
+  }
+  const Forward<T> out = run_forward(Norm::layer, p);
+  for (Index r = 0; r < p.rows; ++r) {
+    const auto exact = oracle::statistics(Norm::layer, p.row(r), hidden, p.epsilon);
+    EXPECT_EQ(out.moments[size(r)].rstd, static_cast<T>(oracle::narrow(exact.rstd))) << "row " << r;
   }
 }
 

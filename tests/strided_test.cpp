@@ -156,6 +156,21 @@ TYPED_TEST(StridedRows, ColumnsAndRowsMix) {
   }
 }
 
+// Of one row the outer stride leads nowhere, whatever it is.
+TYPED_TEST(StridedRows, OneRowOfColumns) {
+  using T = TypeParam;
+  const Index hidden = 31;
+  for (Norm norm : oracle::norms) {
+    const Problem<T> p = make_problem<T>(1, hidden, mixed_kinds(), Parameters::both, T(1e-5), 10);
+    for (Index outer : {0, 1, 2, 500}) {
+      const Layout<T> flat{{1, hidden}, outer, 1}, spaced{{1, hidden}, outer, 2};
+      const std::string what = "outer " + std::to_string(outer);
+      check_strided(norm, p, spaced, flat, spaced, flat, what + ", inputs spaced");
+      check_strided(norm, p, flat, spaced, flat, spaced, what + ", outputs spaced");
+    }
+  }
+}
+
 // dy and x are only read: all their rows may be one row (a broadcast, with outer 0), or overlap.
 TYPED_TEST(StridedRows, InputsMayBeBroadcast) {
   using T = TypeParam;

@@ -147,6 +147,17 @@ template <class Arch> struct VectorSum<float, Arch> {
     simd::unroll<Doubles::parts>(
         [&](auto i) SIMDNORM_INLINE_LAMBDA { simd::store(simd::All{}, p + i * V::width, sum.part[i]); });
   }
+  /// The sums, each rounded once; of a NaN the canonical one.
+  SIMDNORM_INLINE void round(simd::All, float* p) const {
+    simd::unroll<Doubles::parts>([&](auto i) SIMDNORM_INLINE_LAMBDA {
+      simd::store_as_float(p + i * V::width, simd::canonical(sum.part[i]));
+    });
+  }
+  SIMDNORM_INLINE void round(simd::First lanes, float* p) const {
+    float rounded[static_cast<std::size_t>(Doubles::parts * V::width)];
+    round(simd::All{}, rounded);
+    std::copy(rounded, rounded + lanes.count, p);
+  }
 };
 
 template <class Arch> struct VectorSum<double, Arch> {
@@ -174,6 +185,10 @@ template <class Arch> struct VectorSum<double, Arch> {
     simd::store(simd::All{}, p, hi);
     simd::store(simd::All{}, p + count, lo);
   }
+  /// (Of an infinite sum the second word is NaN.)
+  template <class Lanes> SIMDNORM_INLINE void round(Lanes lanes, double* p) const {
+    simd::store(lanes, p, simd::canonical(simd::number_or(hi + lo, hi)));
+  }
 };
 
 /// The numbers of one vector's places, total[0 .. width), += part.
@@ -185,38 +200,14 @@ SIMDNORM_INLINE void add_to_total(simd::Vector<T, Arch> part, Index count, doubl
   sum.store(total, count);
 }
 
-/// total += part, all of it.
-template <class Arch, class T>
-SIMDNORM_NOINLINE void add_array_to_total(const T* part, Index count, double* total) {
-  using V = simd::Vector<T, Arch>;
-  for (Index i = 0; i < count; i += V::width)
-    add_to_total(simd::load<V>(simd::All{}, part + i), count, total + i);
-}
-
 /// total += other.
 template <class T, class Arch>
 SIMDNORM_INLINE void add_totals(const double* other, Index count, double* total) {
-  using V = simd::Vector<double, Arch>;
-  if constexpr (Extended<T>::words == 1) {
-    for (Index i = 0; i < count; i += V::width)
-      simd::store(simd::All{}, total + i,
-                  simd::load<V>(simd::All{}, total + i) + simd::load<V>(simd::All{}, other + i));
-  } else {
-    add_array_to_total<Arch>(other, count, total);
-    for (Index i = count; i < 2 * count; ++i) total[i] += other[i];
-  }
-}
-
-/// rounded = total, each number rounded once. (Of an infinite one the second word is NaN.)
-template <class Arch> SIMDNORM_INLINE void round_total(const double* total, Index count, float* rounded) {
-  using V = simd::Vector<double, Arch>;
-  for (Index i = 0; i < count; i += V::width)
-    simd::store_as_float<Arch>(rounded + i, simd::load<V>(simd::All{}, total + i));
-}
-template <class Arch> SIMDNORM_INLINE void round_total(const double* total, Index count, double* rounded) {
-  for (Index i = 0; i < count; ++i) {
-    const double sum = total[i] + total[count + i];
-    rounded[i] = sum == sum ? sum : total[i];
+  for (Index i = 0; i < count; i += simd::Vector<T, Arch>::width) {
+    VectorSum<T, Arch> a, b;
+    a.load(total + i, count);
+    b.load(other + i, count);
+    (a + b).store(total + i, count);
   }
 }
 

@@ -116,9 +116,9 @@ template <class T, class Arch> struct Register {
   static SIMDNORM_INLINE type upper_digits(type a) { return Batch(a) & Batch(number_of(upper_bits)); }
   static SIMDNORM_INLINE type abs(type a) { return xsimd::abs(Batch(a)); }
   static SIMDNORM_INLINE type max(type a, type b) { return xsimd::max(Batch(a), Batch(b)); }
-  /// a, and the canonical quiet NaN for any NaN.
-  static SIMDNORM_INLINE type canonical(type a) {
-    return xsimd::select(Batch(a) == Batch(a), Batch(a), Batch(std::numeric_limits<T>::quiet_NaN()));
+  /// a, and b where a is NaN.
+  static SIMDNORM_INLINE type number_or(type a, type b) {
+    return xsimd::select(Batch(a) == Batch(a), Batch(a), Batch(b));
   }
   /// a where its position is below count, 0 elsewhere.
   static SIMDNORM_INLINE type keep(int count, type a) {
@@ -150,7 +150,7 @@ template <class T> struct Register<T, NoSimd> {
   }
   static SIMDNORM_INLINE T abs(T a) { return std::abs(a); }
   static SIMDNORM_INLINE T max(T a, T b) { return a > b ? a : b; }
-  static SIMDNORM_INLINE T canonical(T a) { return a == a ? a : std::numeric_limits<T>::quiet_NaN(); }
+  static SIMDNORM_INLINE T number_or(T a, T b) { return a == a ? a : b; }
   static SIMDNORM_INLINE T keep(int /*count*/, T a) { return a; }
 };
 
@@ -181,13 +181,13 @@ SIMDNORM_NOINLINE void store_first(T* p, int count, typename R::type a, const vo
 }
 
 #if defined(SIMDNORM_HAS_XSIMD) && defined(__AVX__)
-inline constexpr std::int64_t first_mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+inline constexpr std::int64_t first_mask[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
 SIMDNORM_INLINE __m256i mask_of_floats(int count) {
   return _mm256_loadu_si256(
-      reinterpret_cast<const __m256i*>(reinterpret_cast<const std::int32_t*>(first_mask) + 16 - count));
+      reinterpret_cast<const __m256i*>(reinterpret_cast<const std::int32_t*>(first_mask) + 8 - count));
 }
 SIMDNORM_INLINE __m256i mask_of_doubles(int count) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(first_mask + 8 - count));
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(first_mask + 4 - count));
 }
 template <class R> SIMDNORM_INLINE __m256 load_first(const float* p, int count, const __m256*) {
   return _mm256_maskload_ps(p, mask_of_floats(count));
@@ -258,9 +258,14 @@ template <class T, class Arch> SIMDNORM_INLINE Vector<T, Arch> keep(First lanes,
   return {Register<T, Arch>::keep(lanes.count, a.value)};
 }
 
+/// a, and b where a is NaN.
+template <class T, class Arch>
+SIMDNORM_INLINE Vector<T, Arch> number_or(Vector<T, Arch> a, Vector<T, Arch> b) {
+  return {Register<T, Arch>::number_or(a.value, b.value)};
+}
 /// a with every NaN made the canonical quiet one: which NaN an operation gives depends on the instruction set.
 template <class T, class Arch> SIMDNORM_INLINE Vector<T, Arch> canonical(Vector<T, Arch> a) {
-  return {Register<T, Arch>::canonical(a.value)};
+  return number_or(a, Vector<T, Arch>::broadcast(std::numeric_limits<T>::quiet_NaN()));
 }
 
 /// a * b + c where a * b is exact: fused or not, the same bits.

@@ -18,7 +18,7 @@ fails, crashes, or takes ten times its time has noticed. A mutant that does not 
 
 survivors.txt lists the mutants that survive for a reason; the others must die, but for 2 %.
 
-Needs clang 14 (it compiles unoptimized code fastest), g++, GoogleTest, xsimd, and a CPU with AVX2 and FMA.
+Needs clang 14 (it compiles unoptimized code fastest), GoogleTest, xsimd, and a CPU with AVX2 and FMA.
 """
 import argparse
 import concurrent.futures
@@ -44,11 +44,11 @@ KNOWN = pathlib.Path(__file__).with_name("survivors.txt")
 
 AVX2 = ["-mavx2", "-mfma"]
 SSE2 = []
-CLANG = ["clang++-14", "-std=c++17", "-w"]
-GCC = ["g++", "-std=c++17", "-w", "-O2", "-DNDEBUG"]
+CLANG = ["clang++-14", "-std=c++17", "-w", "-pthread"]
 # A library uses its own functions, and not those of the same name that a test program may have compiled.
-SHARED = ["-fPIC", "-shared", "-Wl,--build-id=none", "-Wl,-Bsymbolic"]
-PRECOMPILED = """#include <xsimd/xsimd.hpp>
+SHARED = ["-shared", "-Wl,--build-id=none", "-Wl,-Bsymbolic"]
+PRECOMPILED = """#include <gtest/gtest.h>
+#include <xsimd/xsimd.hpp>
 #include <algorithm>
 #include <atomic>
 #include <cfloat>
@@ -89,6 +89,15 @@ def must(command, directories=()):
     return output
 
 
+def precompiled(base, level, variant):
+    """The compiler, with the header that is compiled beforehand."""
+    return [*CLANG, *variant, f"-{level}", "-fPIC", "-include-pch", base / f"{level}{suffix(variant)}.pch"]
+
+
+def suffix(variant):
+    return "" if variant is AVX2 else ".sse2"
+
+
 class Test:
     """A program of tests/."""
 
@@ -101,12 +110,13 @@ class Test:
         self.seconds = {}  # of the CPU, by what the operators are compiled with
 
     def program(self, folder, variant):
-        return folder / ("test_" + self.name.replace("/", ".") + ("" if variant is AVX2 else ".sse2"))
+        return folder / ("test_" + self.name.replace("/", ".") + suffix(variant))
 
     def compile_command(self, include, libraries, program, variant):
         operators = [f"{libraries}/lib{o}.so" for o in OPERATORS] if variant is AVX2 else []
-        return [*GCC, *variant, f"-I{include}", f"-I{TESTS}", f'-DSIMDNORM_TEST_DATA="{TESTS}/data"', self.source,
-                "-o", program, *operators, "-lgtest", "-lgtest_main", "-pthread"]
+        return [*precompiled(libraries.parent, "O0", variant), f"-I{include}", f"-I{TESTS}",
+                f'-DSIMDNORM_TEST_DATA="{TESTS}/data"', self.source, "-o", program, *operators, "-lgtest",
+                "-lgtest_main"]
 
     def command(self, program):
         return [program, "--gtest_brief=1", "--gtest_fail_fast", "--gtest_filter=-*Nightly*"]
@@ -132,12 +142,13 @@ class Bench:
     def prepare(self):
         self.stamps_path = self.base / "stamps.json"
         self.stamps = json.loads(self.stamps_path.read_text()) if self.stamps_path.exists() else {}
-        for level, text in (("O0", PRECOMPILED + NOT_INLINED), ("O1", PRECOMPILED)):
-            header = self.base / f"{level}.hpp"
+        for level, variant in (("O0", AVX2), ("O0", SSE2), ("O1", AVX2)):
+            header = self.base / f"{level}{suffix(variant)}.hpp"
+            text = PRECOMPILED + (NOT_INLINED if level == "O0" else "")
             if not header.exists() or header.read_text() != text:
                 header.write_text(text)
-                must([*CLANG, *AVX2, f"-{level}", "-fPIC", "-x", "c++-header", header, "-o",
-                      self.base / f"{level}.pch"])
+                must([*CLANG, *variant, f"-{level}", "-fPIC", "-x", "c++-header", header, "-o",
+                      header.with_suffix(".pch")])
         for level, operator in itertools.product(("O0", "O1"), OPERATORS):
             self.once(self.base / f"{level}/lib{operator}.so",
                       self.operator_command(self.include, operator, level, self.base / level),
@@ -145,8 +156,8 @@ class Bench:
         battery = pathlib.Path(__file__).with_name("battery.cpp")
         program = self.base / "battery"
         libraries = [self.base / "O1" / f"lib{o}.so" for o in OPERATORS]
-        self.once(program, [*GCC, *AVX2, f"-I{self.include}", f"-I{TESTS}", battery, "-o", program, *libraries,
-                            "-pthread"], [battery])
+        self.once(program, [*precompiled(self.base, "O1", AVX2), f"-I{self.include}", f"-I{TESTS}", battery, "-o",
+                            program, *libraries], [battery])
         built = hashlib.sha256(b"".join(library.read_bytes() for library in libraries)).hexdigest()
         self.battery_hashes = {o: must(self.battery_command(o), [self.base / "O0"]) for o in OPERATORS}
         self.forward_hash = must([*self.battery_command("layer_float"), "forward"], [self.base / "O0"])
@@ -193,7 +204,7 @@ class Bench:
         return [AVX2, SSE2] if test.name.startswith("simd") else [AVX2]
 
     def operator_command(self, include, operator, level, folder, source=None):
-        return [*CLANG, *AVX2, f"-{level}", "-include-pch", self.base / f"{level}.pch", *SHARED,
+        return [*precompiled(self.base, level, AVX2), *SHARED,
                 f"-Wl,-soname,lib{operator}.so", f"-I{include}", f"-I{TESTS}",
                 source or TESTS / f"support/operators_{operator}.cpp", "-o", folder / f"lib{operator}.so"]
 

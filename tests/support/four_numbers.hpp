@@ -38,8 +38,8 @@ template <class T> struct Register<T, FourNumbers> {
   static type abs(type a) {
     return each([](T x, T) { return One::abs(x); }, a, a);
   }
-  static type canonical(type a) {
-    return each([](T x, T) { return One::canonical(x); }, a, a);
+  static type number_or(type a, type b) {
+    return each([](T x, T y) { return One::number_or(x, y); }, a, b);
   }
   static type keep(int count, type a) {
     std::fill(a.begin() + count, a.end(), T(0));

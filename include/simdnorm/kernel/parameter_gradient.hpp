@@ -25,12 +25,13 @@ struct NoParameterGradient {
   };
 };
 
-inline constexpr Index segment_limit = 64;     // segments, so that many threads find work
-inline constexpr Index segment_min_rows = 64;  // rows in a segment, so that its totals cost little
+inline constexpr Index segment_limit = 64;  // segments, so that many threads find work
+inline constexpr Index segment_min_rows =
+    64;  // rows in a segment, whole blocks, so that its totals cost little
 
 /// Blocks in one segment.
 template <class Blocks> Index blocks_per_segment(const Blocks& blocks) {
-  const Index smallest = (segment_min_rows + blocks.rows_per_block() - 1) / blocks.rows_per_block();
+  const Index smallest = segment_min_rows / blocks.rows_per_block();
   return std::max(smallest, (blocks.count() + segment_limit - 1) / segment_limit);
 }
 template <class Blocks> Index segment_count(const Blocks& blocks) {
@@ -44,10 +45,9 @@ constexpr Index padded_hidden(Index hidden) { return (hidden + fold_lanes - 1) /
 template <class T> constexpr Index segment_doubles(Index hidden, Index sums) {
   return sums * padded_hidden(hidden) * Extended<T>::words;
 }
-/// Bytes of the workspace for `segments` of them, and for one array of the sums in T.
+/// Bytes of the workspace for `segments` of them.
 template <class T> constexpr Index workspace_bytes(Index segments, Index hidden, Index sums) {
-  return segments * segment_doubles<T>(hidden, sums) * static_cast<Index>(sizeof(double)) +
-         sums * padded_hidden(hidden) * static_cast<Index>(sizeof(T));
+  return segments * segment_doubles<T>(hidden, sums) * static_cast<Index>(sizeof(double));
 }
 
 /// dgamma and, if Beta, dbeta, with `workspace` for all segments. Both are summed where one of them is
@@ -92,30 +92,23 @@ template <class T, class Arch, bool Beta> class ParameterGradient {
 
   /// Writes, or adds, the sums over all segments, rounded once.
   void finish(Index segments, bool accumulate, T* dgamma, T* dbeta) const {
-    const Index count = sums * padded_hidden(hidden_);
+    const Index padded = padded_hidden(hidden_), count = sums * padded;
     double* const total = totals_of(0);
-    T* const rounded = reinterpret_cast<T*>(totals_of(segments));
     for (Index s = 1; s < segments; ++s) add_totals<T, Arch>(totals_of(s), count, total);
-    T* const gradients[] = {dgamma, dbeta};
-    const auto each = [&](auto&& f) {
-      for (Index i = 0; i < sums; ++i)
-        if (gradients[i] != nullptr) f(gradients[i], rounded + i * padded_hidden(hidden_));
-    };
-    if (accumulate) {
-      std::fill(rounded, rounded + count, T(0));
-      each([&](const T* gradient, T* row) { std::copy(gradient, gradient + hidden_, row); });
-      add_array_to_total<Arch>(rounded, count, total);
-    }
-    round_total<Arch>(total, count, rounded);
-    each([&](T* gradient, const T* row) {
-      RowsAlong<T, Arch, 1>{0}.columns(0, hidden_, [&](auto at) {
-        const auto values = simd::load<simd::Vector<T, Arch>>(simd::All{}, row + at.column);
-        simd::store(at.lanes, gradient + at.column, simd::canonical(values));
-      });
-    });
+    if (dgamma != nullptr) finish(total, count, accumulate, dgamma);
+    if (Beta && dbeta != nullptr) finish(total + padded, count, accumulate, dbeta);
   }
 
  private:
+  void finish(const double* total, Index count, bool accumulate, T* gradient) const {
+    RowsAlong<T, Arch, 1>{0}.columns(0, hidden_, [&](auto at) SIMDNORM_INLINE_LAMBDA {
+      VectorSum<T, Arch> sum;
+      sum.load(total + at.column, count);
+      if (accumulate)
+        sum.add(simd::as_doubles(simd::load<simd::Vector<T, Arch>>(at.lanes, gradient + at.column)));
+      sum.round(at.lanes, gradient + at.column);
+    });
+  }
   double* totals_of(Index segment) const { return totals_ + segment * segment_doubles<T>(hidden_, sums); }
 
   Index hidden_;
