@@ -59,8 +59,8 @@ TYPED_TEST(LayerNormForward, RowsWhoseSampleMisleadsAreWithinFiveUnits) {
 }
 
 // A large mean, so that the row is folded about it, and one element so far from it that their difference is rounded,
-// and makes most of the variance. rstd is then the nearest number all the same.
-TYPED_TEST(LayerNormForward, AnOutlierOfALongRowKeepsTheDigitsOfRstd) {
+// and makes most of the variance. rstd is then the nearest number all the same, and the mean has its twice as many digits.
+TYPED_TEST(LayerNormForward, AnOutlierOfALongRowKeepsTheDigitsOfItsMoments) {
   using T = TypeParam;
   const Index hidden = 65536;
   Random random(5);
@@ -73,8 +73,11 @@ TYPED_TEST(LayerNormForward, AnOutlierOfALongRowKeepsTheDigitsOfRstd) {
   }
   const Forward<T> out = run_forward(Norm::layer, p);
   for (Index r = 0; r < p.rows; ++r) {
-    const auto exact = oracle::statistics(Norm::layer, p.row(r), hidden, p.epsilon);
-    EXPECT_EQ(out.moments[size(r)].rstd, static_cast<T>(oracle::narrow(exact.rstd))) << "row " << r;
+    const oracle::Statistics exact = oracle::statistics(Norm::layer, p.row(r), hidden, p.epsilon);
+    const RowMoments<T>& moments = out.moments[size(r)];
+    EXPECT_EQ(moments.rstd, static_cast<T>(oracle::narrow(exact.rstd))) << "row " << r;
+    const auto mean = oracle::wide(moments.mean) + oracle::wide(moments.mean_low);
+    EXPECT_LE(oracle::narrow(oracle::abs(mean - exact.mean)), 1e-6 * roundoff<T>) << "row " << r;
   }
 }
 

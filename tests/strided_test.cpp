@@ -171,6 +171,18 @@ TYPED_TEST(StridedRows, OneRowOfColumns) {
   }
 }
 
+// Of one column the column stride leads nowhere, whatever it is: rows side by side stay that.
+TYPED_TEST(StridedRows, OneColumnOfRowsSideBySide) {
+  using T = TypeParam;
+  for (Norm norm : oracle::norms) {
+    const Problem<T> p = make_problem<T>(6, 1, mixed_kinds(), Parameters::both, T(1e-5), 11);
+    for (Index column : {0, 1, 500}) {
+      const Layout<T> pairs{{6, 1, 2}, 5, column};
+      check_strided(norm, p, pairs, pairs, pairs, pairs, "column " + std::to_string(column));
+    }
+  }
+}
+
 // dy and x are only read: all their rows may be one row (a broadcast, with outer 0), or overlap.
 TYPED_TEST(StridedRows, InputsMayBeBroadcast) {
   using T = TypeParam;

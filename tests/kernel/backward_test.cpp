@@ -319,6 +319,8 @@ TYPED_TEST(Gradients, AWorkspaceOfTheStatedSizeIsEnough) {
           EXPECT_EQ(first_difference(dbeta[0], dbeta[1]), -1);
           for (std::size_t i = bytes; i < memory.size() * 64; ++i)
             ASSERT_EQ(first[i], 0xFF) << "beyond the workspace";
+          EXPECT_TRUE(std::any_of(first, first + bytes, [](unsigned char byte) { return byte != 0xFF; }))
+              << "the workspace was not used";
         }
       }
     }
