@@ -43,7 +43,8 @@ TYPED_TEST(LayerNormForward, LongRowsAreWithinFiveUnits) {
   check_forward_rows(Norm::layer, p, run_forward(Norm::layer, p).y, "long rows");
 }
 
-// Rows aimed at kernels that measure the variance about a sampled mean: it is far from the row's, by many deviations.
+// Rows aimed at kernels that measure the variance about a sampled mean: it is far from the row's, by many
+// deviations.
 TYPED_TEST(LayerNormForward, RowsWhoseSampleMisleadsAreWithinFiveUnits) {
   using T = TypeParam;
   for (Index hidden : {65, 80, 128, 300, 1000, 1024, 4096, 5000, 16384, 65536}) {
@@ -58,8 +59,9 @@ TYPED_TEST(LayerNormForward, RowsWhoseSampleMisleadsAreWithinFiveUnits) {
   }
 }
 
-// A large mean, so that the row is folded about it, and one element so far from it that their difference is rounded,
-// and makes most of the variance. rstd is then the nearest number all the same, and the mean has its twice as many digits.
+// A large mean, so that the row is folded about it, and one element so far from it that their difference is
+// rounded, and makes most of the variance. rstd is then the nearest number all the same, and the mean has twice
+// T's digits.
 TYPED_TEST(LayerNormForward, AnOutlierOfALongRowKeepsTheDigitsOfItsMoments) {
   using T = TypeParam;
   const Index hidden = 65536;
