@@ -25,9 +25,10 @@ struct NoParameterGradient {
   };
 };
 
-inline constexpr Index segment_limit = 64;  // segments, so that many threads find work
-inline constexpr Index segment_min_rows =
-    64;  // rows in a segment, whole blocks, so that its totals cost little
+/// So few segments that their totals cost little, each of so many rows, which are whole blocks; and so many
+/// segments that many threads find work.
+inline constexpr Index segment_min_rows = 64;
+inline constexpr Index segment_limit = 64;
 
 /// Blocks in one segment.
 template <class Blocks> Index blocks_per_segment(const Blocks& blocks) {

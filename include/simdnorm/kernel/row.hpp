@@ -75,7 +75,6 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   using Architecture = Arch;
   using Vector = simd::Vector<T, Arch>;
   static constexpr int width = Vector::width;
-  static constexpr int columns_per_vector = width;
   static constexpr int capacity = Rows;
   static constexpr bool can_scale = Scales;
   static_assert(fold_lanes % width == 0, "simdnorm: vectors of more than 16 elements are not supported");
@@ -136,7 +135,6 @@ template <class T, class Arch> struct RowsAcross {
   using Architecture = Arch;
   using Vector = simd::Vector<T, Arch>;
   static constexpr int width = Vector::width;
-  static constexpr int columns_per_vector = 1;
   static constexpr int capacity = 256 / static_cast<int>(sizeof(T));  // four cache lines of each column
   static constexpr bool can_scale = true;
   static_assert(capacity % fold_lanes == 0 && fold_lanes % width == 0,
