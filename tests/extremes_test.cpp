@@ -92,6 +92,23 @@ TYPED_TEST(Extremes, BackwardAtEveryMagnitude) {
   }
 }
 
+// Rows that must be scaled, and whose mean costs the difference of squares its digits: they are measured twice.
+TYPED_TEST(Extremes, AnExtremeMagnitudeAndALargeMean) {
+  using T = TypeParam;
+  if (!oracle::wide_exponents && sizeof(T) == 8) GTEST_SKIP() << "the oracle's exponents are those of double";
+  const int largest = std::numeric_limits<T>::max_exponent - 25;
+  for (Index hidden : {2, 3, 17, 64, 100, 1024}) {
+    for (double kappa : {100.0, 1e4, 1e6}) {
+      const Problem<T> p = make_problem<T>(8, hidden,
+                                           {{Family::normal, kappa, largest},
+                                            {Family::normal, kappa, -largest},
+                                            {Family::uniform, kappa, -largest}},
+                                           Parameters::both, T(0), 6);
+      check_forward_rows(Norm::layer, p, run_forward(Norm::layer, p).y, "extreme with a large mean");
+    }
+  }
+}
+
 TYPED_TEST(Extremes, TheLargestNumbersOfBothSigns) {
   using T = TypeParam;
   const T big = std::numeric_limits<T>::max();

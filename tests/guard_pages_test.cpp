@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "support/accuracy.hpp"
+#include "support/streaming.hpp"
 
 namespace {
 
@@ -138,6 +139,15 @@ TYPED_TEST(GuardPages, RowsOfExtremeMagnitudeAndNotFinite) {
       this->check({{rows, hidden, rows}, rows * hidden, rows});
       if (this->HasFatalFailure()) return;
     }
+  }
+}
+
+TYPED_TEST(GuardPages, RowsWrittenPastTheCaches) {
+  const WithStreaming always(Streaming::always);
+  for (Index hidden : {128, 129, 143, 144, 145, 255, 256, 299}) {
+    this->check({{rows, hidden}, hidden, 1});
+    this->check({{rows, hidden}, hidden + 16, 1});
+    if (this->HasFatalFailure()) return;
   }
 }
 

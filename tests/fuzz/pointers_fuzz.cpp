@@ -1,11 +1,12 @@
 // Fuzzes the pointer layer: forward and backward of both norms, float and double, on operands with strides,
 // in place or in turns in one buffer, and with wrong arguments.
 //
-// Each input is run twice: as contiguous rows, which are judged by the oracle, and as the input says, which
-// must give the same bits at the places of the output and leave every other byte as it was. Memory is
+// Each input is run twice: as contiguous rows, which are judged by the oracle, and as the input says, long rows past the
+// caches, which must give the same bits at the places of the output and leave every other byte as it was. Memory is
 // allocated exactly, and gaps between rows are poisoned, so that AddressSanitizer sees any access outside.
 #include "fuzz/judge.hpp"
 #include "fuzz/memory.hpp"
+#include "support/streaming.hpp"
 
 namespace fuzz {
 namespace {
@@ -222,6 +223,7 @@ template <class T> class Run {
     bool was_refused;
     {
       const Poison<T> x_gaps(*x.memory, {&x, &y}), y_gaps(*y.memory, {&x, &y});
+      const support::WithStreaming always(support::Streaming::always);
       was_refused = refused([&] {
         support::forward(norm_, shape, x_rows, gamma_data, beta.data(), epsilon, y_rows, kept, executor);
       });
@@ -279,6 +281,7 @@ template <class T> class Run {
     {
       const Poison<T> dy_gaps(*dy.memory, {&dy, &dx}), x_gaps(*x.memory, {&x, &dx}),
           dx_gaps(*dx.memory, {&dy, &x, &dx});
+      const support::WithStreaming always(support::Streaming::always);
       was_refused = refused([&] {
         support::backward(norm_, shape, dy_rows, x_rows, gamma_data, kept, dx_rows, dgamma_data, dbeta_data,
                           options, executor);

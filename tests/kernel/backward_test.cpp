@@ -292,11 +292,14 @@ TYPED_TEST(Gradients, AWorkspaceOfTheStatedSizeIsEnough) {
   for (Norm norm : oracle::norms) {
     for (Index hidden : {1, 16, 100}) {
       for (Index rows : {1, 64, 65, 1000}) {
-        for (Index after : {Index(1), rows}) {
+        const Layout<T> contiguous{{rows, hidden}, hidden, 1},
+            side_by_side{{rows, hidden, rows}, rows * hidden, rows}, with_gaps{{rows, hidden}, 2 * hidden, 2};
+        for (const Layout<T>& layout : {contiguous, side_by_side, with_gaps}) {
           const Problem<T> p =
               make_problem<T>(rows, hidden, gradient_kinds(true), Parameters::gamma, T(1e-5), 15);
           const std::vector<RowMoments<T>> moments = run_forward(norm, p).moments;
-          const RowShape shape{rows, hidden, after};
+          const std::vector<T> x = layout.spread(p.x), dy = layout.spread(p.dy);
+          const RowShape shape = layout.shape;
           const std::size_t bytes = size(LayerNormOperator<T>::workspace_bytes(shape));
           ASSERT_GT(bytes, 0u);
           struct alignas(64) Line {
@@ -307,11 +310,11 @@ TYPED_TEST(Gradients, AWorkspaceOfTheStatedSizeIsEnough) {
           std::fill(first, first + memory.size() * 64, static_cast<unsigned char>(0xFF));
           std::vector<T> dx[2], dgamma[2], dbeta[2];
           for (int own = 0; own < 2; ++own) {
-            dx[own].assign(p.x.size(), nan_of<T>);
+            dx[own].assign(x.size(), nan_of<T>);
             dgamma[own].assign(size(hidden), nan_of<T>);
             dbeta[own].assign(size(hidden), nan_of<T>);
-            backward(norm, shape, packed(shape, p.dy.data()), packed(shape, p.x.data()), p.gamma.data(),
-                     moments.data(), packed(shape, dx[own].data()), dgamma[own].data(),
+            backward(norm, shape, layout.of(dy), layout.of(x), p.gamma.data(), moments.data(),
+                     layout.of(dx[own]), dgamma[own].data(),
                      norm == Norm::layer ? dbeta[own].data() : nullptr, {false, own == 0 ? nullptr : first});
           }
           EXPECT_EQ(first_difference(dx[0], dx[1]), -1);

@@ -96,7 +96,7 @@ void check_block(const Block& block, const Strided<const T>& rows, Index hidden,
   Extended<T> sums[static_cast<std::size_t>(Block::capacity)][2],
       of_four[static_cast<std::size_t>(Block::capacity)][2];
   fold<2>(block, hidden, EachColumn{[&](auto at, auto* sum) {
-            const auto x = load_doubles(source, block, at);
+            const auto x = source.doubles(block, at);
             sum[0].add(x);
             sum[1].add_product(x, x);
           }},

@@ -4,7 +4,7 @@
 #include "epilogue.hpp"
 #include "measure.hpp"
 #include "parameter_gradient.hpp"
-#include "sink.hpp"
+#include "writer.hpp"
 
 namespace simdnorm {
 
@@ -31,27 +31,30 @@ SIMDNORM_NOINLINE void gradient_means(Block block, Index hidden, Dy dy, X x, Sca
   }
 }
 
-/// dx of some rows, and what they add to `columns`.
-template <class Statistic, class Gradient, class Rows, class Dy, class X, class Scale, class Dx, class T,
-          class Columns>
-SIMDNORM_NOINLINE void differentiate(Rows rows, Index hidden, Dy dy, X x, Scale scale,
+/// dx for some columns of some rows, and what they add to `totals`.
+template <class Statistic, class Gradient, class Rows, class Range, class Dy, class X, class Scale, class Dx,
+          class T, class Totals>
+SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, Dy dy, X x, Scale scale,
                                      const RowMoments<T>* moments, const GradientMeans<T>* means, Dx dx,
-                                     Columns columns) {
+                                     Totals totals) {
   const auto values = scaled(rows, x, moments);
   const auto dx_values = scaled_sink(rows, dx, moments);
   const typename Statistic::template Normalizer<Rows> normalized(rows, moments);
   const typename Statistic::template InputGradient<Rows> input_gradient(rows, moments, means);
-  rows.columns(0, hidden, [&](auto column) SIMDNORM_INLINE_LAMBDA {
-    const auto scaled = scale.at(rows, column);
-    typename Gradient::template Column<Rows> column_sums;
-    rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA {
-      const auto gradient = dy.load(rows, at);
-      const auto xhat = normalized(at, values.load(rows, at));
-      column_sums.add(at, gradient, xhat);
-      dx_values.store(rows, at, input_gradient(at, scaled(gradient), xhat));
-    });
-    column_sums.end(columns, column);
-  });
+  using Sums = typename Gradient::template Column<Rows>;
+  rows.visit(
+      columns,
+      [&](auto column) SIMDNORM_INLINE_LAMBDA {
+        return std::pair{scale.at(rows, column), Sums{}};
+      },
+      [&](auto at, auto& prepared) SIMDNORM_INLINE_LAMBDA {
+        auto& [scaled, sums] = prepared;
+        const auto gradient = dy.last(rows, at);
+        const auto xhat = normalized(at, values.last(rows, at));
+        sums.add(at, gradient, xhat);
+        dx_values.store(rows, at, input_gradient(at, scaled(gradient), xhat));
+      },
+      [&](auto column, const auto& prepared) SIMDNORM_INLINE_LAMBDA { prepared.second.end(totals, column); });
 }
 
 /// dx of these rows can be differentiated at full speed: no row is scaled, and none will be NaN.
@@ -64,40 +67,44 @@ SIMDNORM_INLINE bool all_ordinary(const RowMoments<T>* moments, const GradientMe
 
 /// The same for rows that are not.
 template <class Statistic, class Gradient, class Rows, class Dy, class X, class Scale, class Dx, class T,
-          class Columns>
+          class Totals>
 SIMDNORM_COLD void differentiate_rare(Rows rows, Index hidden, Dy dy, X x, Scale scale,
-                                      const RowMoments<T>* moments, Dx dx, Columns columns) {
+                                      const RowMoments<T>* moments, Dx dx, Totals totals) {
   GradientMeans<T> means[Rows::capacity];
   for (int r = 0; r < rows.count(); ++r)
     gradient_means<Statistic>(rows.row(r), hidden, dy, x, scale, moments + r, means + r);
-  differentiate<Statistic, Gradient>(rows.scalable(), hidden, dy, x, scale, moments, means,
-                                     CanonicalSink<Dx>{dx}, columns);
+  differentiate<Statistic, Gradient>(rows.scalable(), Columns{0, hidden}, dy, x, scale, moments, means,
+                                     CanonicalSink<Dx>{dx}, totals);
 }
 
 /// Backward over all rows; returns the number of tasks, each of which has its own sums in `gradient`.
-template <class Blocks, class Statistic, class Gradient, class Dy, class X, class Scale, class Dx, class T,
-          class Executor>
+template <class Blocks, class Statistic, class Gradient, class Dy, class X, class Scale, class Dx,
+          class Writer, class T, class Executor>
 Index backward(RowShape shape, const Dy& dy, const X& x, const Scale& scale, const RowMoments<T>* moments,
-               const Dx& dx, const Gradient& gradient, Executor&& executor) {
+               const Dx& dx, const Writer& writer, const Gradient& gradient, Executor&& executor) {
   const Index hidden = shape.hidden;
   const Blocks blocks(shape);
   const Index blocks_per_task = gradient.blocks_per_task(blocks);
   const Index tasks = (blocks.count() + blocks_per_task - 1) / blocks_per_task;
   executor(tasks, blocks_per_task * blocks.elements(), [&](Index task) {
-    const auto columns = gradient.begin(task);
+    const auto totals = gradient.begin(task);
     blocks.each(task * blocks_per_task, (task + 1) * blocks_per_task, [&](const auto& block) {
       const RowMoments<T>* of_block = moments + block.first_row;
       GradientMeans<T> means[std::decay_t<decltype(block)>::capacity];
       gradient_means<Statistic>(block, hidden, dy, x, scale, of_block, means);
-      block.template mapped<2>([&](const auto& rows, int first) {
+      block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
         const RowMoments<T>* of_rows = of_block + first;
         if (SIMDNORM_UNLIKELY(!all_ordinary(of_rows, means + first, rows.count()))) {
-          differentiate_rare<Statistic, Gradient>(rows, hidden, dy, x, scale, of_rows, dx, columns);
+          differentiate_rare<Statistic, Gradient>(rows, hidden, dy, x, scale, of_rows, dx, totals);
         } else {
-          differentiate<Statistic, Gradient>(rows, hidden, dy, x, scale, of_rows, means + first, dx, columns);
+          writer.write(rows, hidden, dx, [&](auto columns, const auto& part, const auto& read) {
+            differentiate<Statistic, Gradient>(rows, columns, read(dy), read(x), scale, of_rows,
+                                               means + first, part, totals);
+          });
         }
       });
     });
+    writer.end();
   });
   return tasks;
 }
@@ -123,10 +130,11 @@ template <class T> Index gradient_workspace_bytes(RowShape shape) {
 }
 
 /// Backward with dgamma and dbeta, of which either may be null.
-template <class Blocks, class Statistic, class Dy, class X, class Scale, class Dx, class T, class Executor>
+template <class Blocks, class Statistic, class Dy, class X, class Scale, class Dx, class Writer, class T,
+          class Executor>
 void backward_with_parameters(RowShape shape, const Dy& dy, const X& x, const Scale& scale,
-                              const RowMoments<T>* moments, const Dx& dx, T* dgamma, T* dbeta,
-                              const GradientOptions& options, Executor&& executor) {
+                              const RowMoments<T>* moments, const Dx& dx, const Writer& writer, T* dgamma,
+                              T* dbeta, const GradientOptions& options, Executor&& executor) {
   using Gradient = ParameterGradient<T, typename Blocks::Architecture, Statistic::centered>;
   std::unique_ptr<double[]> own;
   void* workspace = options.workspace;
@@ -137,7 +145,8 @@ void backward_with_parameters(RowShape shape, const Dy& dy, const X& x, const Sc
     workspace = own.get();
   }
   const Gradient gradient(shape.hidden, workspace);
-  const Index segments = backward<Blocks, Statistic>(shape, dy, x, scale, moments, dx, gradient, executor);
+  const Index segments =
+      backward<Blocks, Statistic>(shape, dy, x, scale, moments, dx, writer, gradient, executor);
   gradient.finish(segments, options.accumulate, dgamma, dbeta);
 }
 
@@ -158,20 +167,21 @@ void backward_rows(RowShape shape, const Strided<const T>& dy, const Strided<con
   const LoadedRows<T> dy_rows{dy}, x_rows{x};
   const StoredRows<T> dx_rows{dx};
   const Scale<T> scale{gamma};
-  const auto run = [&](auto type_of_blocks) {
+  const auto run = [&](auto type_of_blocks, const auto& writer) {
     using Blocks = typename decltype(type_of_blocks)::type;
     if (dgamma == nullptr && dbeta == nullptr) {
-      backward<Blocks, Statistic>(shape, dy_rows, x_rows, scale, moments, dx_rows, NoParameterGradient{},
-                                  executor);
+      backward<Blocks, Statistic>(shape, dy_rows, x_rows, scale, moments, dx_rows, writer,
+                                  NoParameterGradient{}, executor);
     } else {
-      backward_with_parameters<Blocks, Statistic>(shape, dy_rows, x_rows, scale, moments, dx_rows, dgamma,
-                                                  dbeta, options, executor);
+      backward_with_parameters<Blocks, Statistic>(shape, dy_rows, x_rows, scale, moments, dx_rows, writer,
+                                                  dgamma, dbeta, options, executor);
     }
   };
   if (shape.after == 1 && dy.column == 1 && x.column == 1 && dx.column == 1) {
-    run(TypeOf<BlocksAlong<T>>{});
+    with_writer<2, BlocksAlong<T>>(shape, {dy.data, x.data}, dx,
+                                   [&](const auto& writer) { run(TypeOf<BlocksAlong<T>>{}, writer); });
   } else {
-    run(TypeOf<BlocksAcross<T>>{});
+    run(TypeOf<BlocksAcross<T>>{}, DirectWriter{});
   }
 }
 

@@ -22,7 +22,7 @@ template <class One> struct EachColumn {
   }
   template <class Lanes, class Sum> SIMDNORM_INLINE void add_four(At<Lanes> at, Sum* sum) const {
     simd::unroll<4>([&](auto k) SIMDNORM_INLINE_LAMBDA {
-      one(At<Lanes>{at.lanes, at.column + k * fold_lanes, at.row}, sum);
+      one(At<Lanes>{at.lanes, at.column + k * fold_lanes, at.row, at.lane}, sum);
     });
   }
 };
@@ -41,7 +41,7 @@ template <class Term> struct FourAtOnce {
   }
   template <class Lanes, class Sum> SIMDNORM_INLINE void add_four(At<Lanes> at, Sum* sum) const {
     const auto e = [&](int k) SIMDNORM_INLINE_LAMBDA {
-      return term(At<Lanes>{at.lanes, at.column + k * fold_lanes, at.row});
+      return term(At<Lanes>{at.lanes, at.column + k * fold_lanes, at.row, at.lane});
     };
     const auto e0 = e(0), e1 = e(1), e2 = e(2), e3 = e(3);
     for (std::size_t s = 0; s < std::size(e0.sum); ++s)
@@ -82,14 +82,14 @@ SIMDNORM_INLINE void fold(const RowsAlong<T, Arch, 1>& row, Index hidden, const 
   Index c = 0;
   for (; c + fold_step <= hidden; c += fold_step) {
     simd::unroll<parts>([&](auto part) SIMDNORM_INLINE_LAMBDA {
-      add.add_four(At<simd::All>{{}, c + part * width, 0}, lanes[part]);
+      add.add_four(At<simd::All>{{}, c + part * width, 0, part * width}, lanes[part]);
     });
   }
   for (; c < hidden; c += fold_lanes) {
     simd::unroll<parts>([&](auto part) SIMDNORM_INLINE_LAMBDA {
       const Index column = c + part * width;
       if (column + width <= hidden) {
-        add.add_one(At<simd::All>{{}, column, 0}, lanes[part]);
+        add.add_one(At<simd::All>{{}, column, 0, part * width}, lanes[part]);
       } else if (column < hidden) {
         add.add_one(At<simd::First>{{static_cast<int>(hidden - column)}, column, 0}, lanes[part]);
       }

@@ -4,23 +4,23 @@
 #include "blocks.hpp"
 #include "epilogue.hpp"
 #include "measure.hpp"
-#include "sink.hpp"
+#include "writer.hpp"
 
 namespace simdnorm {
 
-/// y = epilogue(xhat) for some rows. The policies come by value, here and in all that loops over
-/// columns: stores to y can then not be taken for changes to them, and what they hold stays in registers.
-template <class Statistic, class Rows, class Source, class Epilogue, class Sink, class T>
-SIMDNORM_NOINLINE void normalize(Rows rows, Index hidden, Source source, const RowMoments<T>* moments,
+/// y = epilogue(xhat) for some columns of some rows. The policies come by value, here and in all that
+/// loops over columns: stores to y can then not be taken for changes to them, and what they hold stays in registers.
+template <class Statistic, class Rows, class Range, class Source, class Epilogue, class Sink, class T>
+SIMDNORM_NOINLINE void normalize(Rows rows, Range columns, Source source, const RowMoments<T>* moments,
                                  Epilogue epilogue, Sink sink) {
   const auto x = scaled(rows, source, moments);
   const typename Statistic::template Normalizer<Rows> xhat(rows, moments);
-  rows.columns(0, hidden, [&](auto column) SIMDNORM_INLINE_LAMBDA {
-    const auto map = epilogue.at(rows, column);
-    rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA {
-      sink.store(rows, at, rounded(map(xhat.unrounded(at, x.load(rows, at)))));
-    });
-  });
+  rows.visit(
+      columns, [&](auto column) SIMDNORM_INLINE_LAMBDA { return epilogue.at(rows, column); },
+      [&](auto at, const auto& map) SIMDNORM_INLINE_LAMBDA {
+        sink.store(rows, at, rounded(map(xhat.unrounded(at, x.last(rows, at)))));
+      },
+      [](auto, const auto&) {});
 }
 
 /// The same for rows of which one is scaled or not finite, and then all NaN: row by row.
@@ -28,13 +28,16 @@ template <class Statistic, class Rows, class Source, class Epilogue, class Sink,
 SIMDNORM_COLD void normalize_each(Rows rows, Index hidden, Source source, const RowMoments<T>* moments,
                                   Epilogue epilogue, Sink sink) {
   for (int r = 0; r < rows.count(); ++r)
-    normalize<Statistic>(rows.row(r), hidden, source, moments + r, epilogue, CanonicalSink<Sink>{sink});
+    normalize<Statistic>(rows.row(r), Columns{0, hidden}, source, moments + r, epilogue,
+                         CanonicalSink<Sink>{sink});
 }
 
 /// Forward over all rows; the executor spreads the tasks, runs of blocks, over threads.
-template <class Blocks, class Statistic, class Source, class Epilogue, class Sink, class Executor>
+template <class Blocks, class Statistic, class Source, class Epilogue, class Sink, class Writer,
+          class Executor>
 void forward(RowShape shape, const Source& source, const Statistic& statistic, const Epilogue& epilogue,
-             const Sink& sink, const MomentsSink<typename Statistic::Scalar>& kept, Executor&& executor) {
+             const Sink& sink, const Writer& writer, const MomentsSink<typename Statistic::Scalar>& kept,
+             Executor&& executor) {
   using T = typename Statistic::Scalar;
   const Index hidden = shape.hidden;
   const Blocks blocks(shape);
@@ -45,14 +48,17 @@ void forward(RowShape shape, const Source& source, const Statistic& statistic, c
       RowMoments<T> moments[std::decay_t<decltype(block)>::capacity];
       measure(block, source, statistic, hidden, moments);
       kept.store(block, moments);
-      block.template mapped<2>([&](const auto& rows, int first) {
+      block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
         if (SIMDNORM_UNLIKELY(!all_unscaled(moments + first, rows.count()))) {
           normalize_each<Statistic>(rows, hidden, source, moments + first, epilogue, sink);
         } else {
-          normalize<Statistic>(rows, hidden, source, moments + first, epilogue, sink);
+          writer.write(rows, hidden, sink, [&](auto columns, const auto& part, const auto& read) {
+            normalize<Statistic>(rows, columns, read(source), moments + first, epilogue, part);
+          });
         }
       });
     });
+    writer.end();
   });
 }
 
@@ -63,10 +69,14 @@ void forward_rows(RowShape shape, const Strided<const T>& x, const Statistic& st
                   Executor&& executor) {
   if (shape.rows == 0) return;
   const MomentsSink<T> kept{moments};
+  const LoadedRows<T> source{x};
+  const StoredRows<T> sink{y};
   if (shape.after == 1 && x.column == 1 && y.column == 1) {
-    forward<BlocksAlong<T>>(shape, LoadedRows<T>{x}, statistic, epilogue, StoredRows<T>{y}, kept, executor);
+    with_writer<1, BlocksAlong<T>>(shape, {x.data}, y, [&](const auto& writer) {
+      forward<BlocksAlong<T>>(shape, source, statistic, epilogue, sink, writer, kept, executor);
+    });
   } else {
-    forward<BlocksAcross<T>>(shape, LoadedRows<T>{x}, statistic, epilogue, StoredRows<T>{y}, kept, executor);
+    forward<BlocksAcross<T>>(shape, source, statistic, epilogue, sink, DirectWriter{}, kept, executor);
   }
 }
 

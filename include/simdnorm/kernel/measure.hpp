@@ -17,7 +17,7 @@ SIMDNORM_NOINLINE void fold_values(Block block, Source source, Index hidden, con
   block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
     const auto values = scaled(rows, source, moments + first);
     fold<Statistic::sums>(rows, hidden, EachColumn{[&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
-                            Statistic::add(load_doubles(values, rows, at), sum);
+                            Statistic::add(values.doubles(rows, at), sum);
                           }},
                           sums + first);
   });

@@ -39,8 +39,10 @@ template <class Blocks> Index segment_count(const Blocks& blocks) {
   return (blocks.count() + blocks_per_segment(blocks) - 1) / blocks_per_segment(blocks);
 }
 
-/// Arrays of one number a column are padded so that whole vectors cover them.
-constexpr Index padded_hidden(Index hidden) { return (hidden + fold_lanes - 1) / fold_lanes * fold_lanes; }
+/// Arrays of one number a column are padded so that a whole vector may begin at any column.
+constexpr Index padded_hidden(Index hidden) {
+  return (hidden + 2 * (fold_lanes - 1)) / fold_lanes * fold_lanes;
+}
 
 /// The totals of one segment, for `sums` gradients, in numbers of double.
 template <class T> constexpr Index segment_doubles(Index hidden, Index sums) {

@@ -19,11 +19,20 @@ inline constexpr int fold_lanes = 16;
 inline constexpr int fold_step = 4 * fold_lanes;  // columns that are added at once
 
 /// Where a vector lies in some rows: `lanes` of it are meant; its first element is column `column` of the
-/// row `row` among them.
+/// row `row` among them, and `lane` on in the columns, at most sixteen, that are visited together.
 template <class Lanes> struct At {
   Lanes lanes;
   Index column;
   int row;
+  int lane = 0;
+};
+
+/// The columns [begin, end); and such a range of whole pairs of vectors, as whole cache lines are.
+struct Columns {
+  Index begin, end;
+};
+struct Lines {
+  Index begin, end;
 };
 
 /// A learned array (hidden). One that is absent is 16 equal numbers read again and again, which multiply or
@@ -94,14 +103,39 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   }
   /// Calls f(at) for each row, at the column.
   template <class Lanes, class F> SIMDNORM_INLINE void rows(At<Lanes> column, F&& f) const {
-    simd::unroll<Rows>([&](auto r) SIMDNORM_INLINE_LAMBDA { f(At<Lanes>{column.lanes, column.column, r}); });
+    simd::unroll<Rows>([&](auto r) SIMDNORM_INLINE_LAMBDA {
+      f(At<Lanes>{column.lanes, column.column, r, column.lane});
+    });
+  }
+
+  /// For some columns: calls each(at, prepared) for each row, where prepared = prepare(column) is made once for all rows,
+  /// then finish(column, prepared).
+  template <class Prepare, class Each, class Finish>
+  SIMDNORM_INLINE void visit(Columns range, const Prepare& prepare, const Each& each,
+                             const Finish& finish) const {
+    Index c = range.begin;
+    if constexpr (Rows == 1) {  // one row by itself does not hide the arithmetic of indices
+      c += (range.end - c) / step * step;
+      visit(Lines{range.begin, c}, prepare, each, finish);
+    }
+    columns(c, range.end, [&](auto column) SIMDNORM_INLINE_LAMBDA {
+      visit_at(column.lanes, column.column, std::integer_sequence<int, 0>{}, prepare, each, finish);
+    });
+  }
+  /// The same of two vectors of a row, one after the other: AVX's fill a cache line.
+  template <class Prepare, class Each, class Finish>
+  SIMDNORM_INLINE void visit(Lines range, const Prepare& prepare, const Each& each,
+                             const Finish& finish) const {
+    for (Index c = range.begin; c < range.end; c += step)
+      visit_at(simd::All{}, c, std::make_integer_sequence<int, step / width>{}, prepare, each, finish);
   }
 
   template <class U, class Lanes> SIMDNORM_INLINE U* address(const Strided<U>& operand, At<Lanes> at) const {
     return operand.data + (first_row + at.row) * operand.outer + at.column;
   }
   template <class Lanes> SIMDNORM_INLINE Vector parameter(const Parameter<T>& parameter, At<Lanes> at) const {
-    return simd::load<Vector>(at.lanes, parameter.values + (at.column & parameter.mask));
+    return simd::load<Vector>(at.lanes,
+                              parameter.values + ((at.column - at.lane) & parameter.mask) + at.lane);
   }
 
   /// One number for each row, as vectors; row_values takes it from what is known of the rows.
@@ -127,6 +161,20 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
       add_to_total(value, count, totals + column);
     }
   };
+
+ private:
+  static constexpr int step = std::min<int>(2 * width, fold_lanes);  // columns at once
+
+  template <class Lanes, int... Part, class Prepare, class Each, class Finish>
+  SIMDNORM_INLINE void visit_at(Lanes lanes, Index c, std::integer_sequence<int, Part...>,
+                                const Prepare& prepare, const Each& each, const Finish& finish) const {
+    const auto at = [&](int part, int r) SIMDNORM_INLINE_LAMBDA {
+      return At<Lanes>{lanes, c + part * width, r, part * width};
+    };
+    decltype(prepare(at(0, 0))) prepared[sizeof...(Part)] = {prepare(at(Part, 0))...};
+    simd::unroll<Rows>([&](auto r) SIMDNORM_INLINE_LAMBDA { (each(at(Part, r), prepared[Part]), ...); });
+    (finish(at(Part, 0), prepared[Part]), ...);
+  }
 };
 
 /// Up to `capacity` rows that lie side by side; a vector is one column of neighbouring rows.
@@ -159,6 +207,15 @@ template <class T, class Arch> struct RowsAcross {
     int r = 0;
     for (; r + width <= row_count; r += width) f(At<simd::All>{{}, column.column, r});
     if (r < row_count) f(At<simd::First>{{row_count - r}, column.column, r});
+  }
+  template <class Prepare, class Each, class Finish>
+  SIMDNORM_INLINE void visit(Columns range, const Prepare& prepare, const Each& each,
+                             const Finish& finish) const {
+    columns(range.begin, range.end, [&](auto column) SIMDNORM_INLINE_LAMBDA {
+      auto prepared = prepare(column);
+      rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA { each(at, prepared); });
+      finish(column, prepared);
+    });
   }
 
   template <class U, class Lanes> SIMDNORM_INLINE U* address(const Strided<U>& operand, At<Lanes> at) const {

@@ -5,8 +5,10 @@
 
 namespace simdnorm {
 
-/// Rows as they lie in memory. A source has load(block, at): the values at a place, 0 beyond the lanes that
-/// are meant; it may be asked for any place any number of times until the sink has written there.
+/// Rows as they lie in memory. A source has, for the places of a block that its kernels come to,
+///   load(block, at)     the values, 0 beyond the lanes that are meant; any number of times until the sink has written there
+///   doubles(block, at)  the same as doubles, which are cheaper to load than to make
+///   last(block, at)     load, for the last time
 template <class T> struct LoadedRows {
   Strided<const T> operand;
 
@@ -14,17 +16,14 @@ template <class T> struct LoadedRows {
   SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
     return simd::load<typename Block::Vector>(at.lanes, block.address(operand, at));
   }
+  template <class Block, class Lanes> SIMDNORM_INLINE auto doubles(const Block& block, At<Lanes> at) const {
+    return simd::load_doubles<typename Block::Vector>(at.lanes, block.address(operand, at));
+  }
+  template <class Block, class Lanes>
+  SIMDNORM_INLINE typename Block::Vector last(const Block& block, At<Lanes> at) const {
+    return load(block, at);
+  }
 };
-
-/// The values at a place as doubles, which are cheaper to load than to make.
-template <class Source, class Block, class Lanes>
-SIMDNORM_INLINE auto load_doubles(const Source& source, const Block& block, At<Lanes> at) {
-  return simd::as_doubles(source.load(block, at));
-}
-template <class T, class Block, class Lanes>
-SIMDNORM_INLINE auto load_doubles(const LoadedRows<T>& source, const Block& block, At<Lanes> at) {
-  return simd::load_doubles<typename Block::Vector>(at.lanes, block.address(source.operand, at));
-}
 
 /// The rows of another source, each times its power of two.
 template <class Source, class RowValues> struct ScaledRows {
@@ -34,6 +33,13 @@ template <class Source, class RowValues> struct ScaledRows {
   template <class Block, class Lanes>
   SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
     return source.load(block, at) * scale(at);
+  }
+  template <class Block, class Lanes> SIMDNORM_INLINE auto doubles(const Block& block, At<Lanes> at) const {
+    return simd::as_doubles(load(block, at));
+  }
+  template <class Block, class Lanes>
+  SIMDNORM_INLINE typename Block::Vector last(const Block& block, At<Lanes> at) const {
+    return load(block, at);
   }
 };
 

@@ -46,7 +46,7 @@ template <class T> struct Variance {
     const Vector difference = x - shift;
     const Vector x_part = difference + shift;
     const auto d = simd::as_doubles(simd::keep(lanes, difference));
-    const auto rest = simd::as_doubles(simd::keep(lanes, (x - x_part) + ((x_part - difference) - shift)));
+    const auto rest = simd::as_doubles((x - x_part) + ((x_part - difference) - shift));  // 0 where x is
     add(d, sum);
     sum[0].add(rest);
     sum[1].add_product(d, rest);

@@ -1,0 +1,132 @@
+// The machine's caches: how large the last one is, and how rows are fetched ahead and written past them.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+
+#include "simd.hpp"
+
+#if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(_MSC_VER) && defined(_M_X64)
+#include <intrin.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
+namespace simdnorm {
+
+/// Bytes of the last cache that a core reads through, as the processor tells; 32 MiB where it does not. (What glibc's
+/// sysconf tells of AMD's is the sum over all cores.)
+SIMDNORM_COLD inline Index last_cache_bytes() {
+  Index largest = 0;
+#if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__) || defined(_MSC_VER) && defined(_M_X64)
+  struct Registers {
+    unsigned a, b, c, d;
+  };
+  const auto cpuid = [](unsigned leaf, unsigned cache) {
+    Registers r{};
+#if defined(_MSC_VER)
+    __cpuidex(reinterpret_cast<int*>(&r), static_cast<int>(leaf), static_cast<int>(cache));
+#else
+    __cpuid_count(leaf, cache, r.a, r.b, r.c, r.d);
+#endif
+    return r;
+  };
+  // AMD's and Intel's leaf of "deterministic cache parameters", of one form.
+  for (const unsigned leaf : {0x8000001dU, 4U}) {
+    if (cpuid(leaf & 0x80000000U, 0).a < leaf) continue;
+    for (unsigned cache = 0; cache < 8; ++cache) {
+      const Registers r = cpuid(leaf, cache);
+      if ((r.a & 31U) == 0) break;  // no more of them
+      const Index ways = (r.b >> 22U) + 1, partitions = (r.b >> 12U & 1023U) + 1, line = (r.b & 4095U) + 1;
+      largest = std::max(largest, ways * partitions * line * (static_cast<Index>(r.c) + 1));
+    }
+  }
+#elif defined(__APPLE__)
+  for (const char* name : {"hw.l3cachesize", "hw.perflevel0.l2cachesize", "hw.l2cachesize"}) {
+    std::int64_t bytes = 0;
+    std::size_t size = sizeof bytes;
+    if (sysctlbyname(name, &bytes, &size, nullptr, 0) == 0) largest = std::max<Index>(largest, bytes);
+  }
+#endif
+  return largest > 0 ? largest : Index(32) << 20;
+}
+
+inline std::atomic<Index> streaming_threshold_setting{-1};  // -1: the machine was not asked yet
+
+/// Bytes of all rows that a call reads and writes above which it fetches rows ahead and writes them past the caches: they
+/// would not stay there until they are used again, and an ordinary store reads each line before it writes it.
+/// Half of the last cache, unless set. Results have the same bits.
+inline Index streaming_threshold() {
+  Index bytes = streaming_threshold_setting.load(std::memory_order_relaxed);
+  if (SIMDNORM_UNLIKELY(bytes < 0)) {
+    bytes = last_cache_bytes() / 2;
+    streaming_threshold_setting.store(bytes, std::memory_order_relaxed);
+  }
+  return bytes;
+}
+inline void set_streaming_threshold(Index bytes) {
+  streaming_threshold_setting.store(std::max<Index>(bytes, 0), std::memory_order_relaxed);
+}
+
+namespace simd {
+
+inline constexpr Index cache_line = 64;  // bytes
+
+/// Has the line fetched that lies `bytes` after p; it may be nobody's memory.
+SIMDNORM_INLINE void fetch(const void* p, Index bytes) {
+  const void* const ahead =
+      reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(p) + static_cast<std::uintptr_t>(bytes));
+#if defined(__SSE2__) || defined(_M_X64)
+  _mm_prefetch(static_cast<const char*>(ahead), _MM_HINT_T1);
+#elif defined(__GNUC__) || defined(__clang__)
+  __builtin_prefetch(ahead, 0, 2);
+#else
+  (void)ahead;
+#endif
+}
+
+// The last argument but one of an instruction set's own stores past the caches is the register's type, as in simd.hpp.
+template <class R, class T> SIMDNORM_INLINE void store_past_caches(T* p, typename R::type a, const void*) {
+  R::store(p, a);
+}
+#if defined(__SSE2__) || defined(_M_X64)
+template <class R> SIMDNORM_INLINE void store_past_caches(float* p, __m128 a, const __m128*) {
+  _mm_stream_ps(p, a);
+}
+template <class R> SIMDNORM_INLINE void store_past_caches(double* p, __m128d a, const __m128d*) {
+  _mm_stream_pd(p, a);
+}
+#endif
+#if defined(__AVX__)
+template <class R> SIMDNORM_INLINE void store_past_caches(float* p, __m256 a, const __m256*) {
+  _mm256_stream_ps(p, a);
+}
+template <class R> SIMDNORM_INLINE void store_past_caches(double* p, __m256d a, const __m256d*) {
+  _mm256_stream_pd(p, a);
+}
+#endif
+#if defined(__AVX512F__)
+template <class R> SIMDNORM_INLINE void store_past_caches(float* p, __m512 a, const __m512*) {
+  _mm512_stream_ps(p, a);
+}
+template <class R> SIMDNORM_INLINE void store_past_caches(double* p, __m512d a, const __m512d*) {
+  _mm512_stream_pd(p, a);
+}
+#endif
+
+/// Stores a whole vector past the caches, where the instruction set can, to a place that is aligned as the vector is
+/// long. Other threads see it after end_of_streaming().
+template <class T, class Arch> SIMDNORM_INLINE void stream(T* p, Vector<T, Arch> a) {
+  using R = Register<T, Arch>;
+  store_past_caches<R>(p, a.value, static_cast<const typename R::type*>(nullptr));
+}
+SIMDNORM_INLINE void end_of_streaming() {
+#if defined(__SSE2__) || defined(_M_X64)
+  _mm_sfence();
+#endif
+}
+
+}  // namespace simd
+}  // namespace simdnorm

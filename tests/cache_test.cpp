@@ -1,0 +1,62 @@
+// The caches' size, the threshold above which calls write past them, and what does.
+#include <simdnorm/cache.hpp>
+
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace simdnorm;
+
+TEST(Cache, TheLastIsOfAPlausibleSize) {
+  const Index bytes = last_cache_bytes();
+  EXPECT_GE(bytes, Index(64) << 10);
+  EXPECT_LE(bytes, Index(4) << 30);
+  EXPECT_EQ(last_cache_bytes(), bytes);
+}
+
+TEST(Cache, TheThresholdIsHalfOfItUnlessSet) {
+  EXPECT_EQ(streaming_threshold(), last_cache_bytes() / 2);
+  set_streaming_threshold(12345);
+  EXPECT_EQ(streaming_threshold(), 12345);
+  set_streaming_threshold(0);
+  EXPECT_EQ(streaming_threshold(), 0);
+  set_streaming_threshold(-7);
+  EXPECT_EQ(streaming_threshold(), 0) << "not: ask the machine again";
+}
+
+TEST(Cache, AnyAddressMayBeFetched) {
+  const double number = 1;
+  for (const Index bytes :
+       {Index(0), Index(64), Index(-4096), Index(1) << 46, std::numeric_limits<Index>::min()})
+    simd::fetch(&number, bytes);
+  simd::fetch(nullptr, 0);
+}
+
+template <class K> struct Stream : testing::Test {};
+template <class T, class Arch> struct Kind {
+  using Vector = simd::Vector<T, Arch>;
+  using Scalar = T;
+};
+using Kinds = testing::Types<Kind<float, simd::DefaultArch>, Kind<double, simd::DefaultArch>,
+                             Kind<float, simd::NoSimd>, Kind<double, simd::NoSimd>>;
+TYPED_TEST_SUITE(Stream, Kinds);
+
+TYPED_TEST(Stream, WritesAWholeVectorThatOtherThreadsSee) {
+  using T = typename TypeParam::Scalar;
+  using V = typename TypeParam::Vector;
+  constexpr int width = V::width;
+  alignas(64) T memory[48];
+  std::fill(memory, memory + 48, T(-1));
+  T values[16];
+  for (int i = 0; i < width; ++i) values[i] = T(i + 1);
+  simd::stream(memory + 16, simd::load<V>(simd::All{}, values));
+  simd::end_of_streaming();
+  std::thread([&] {
+    for (int i = 0; i < 48; ++i) EXPECT_EQ(memory[i], i >= 16 && i < 16 + width ? T(i - 15) : T(-1)) << i;
+  }).join();
+}
+
+}  // namespace
