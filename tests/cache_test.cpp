@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -16,6 +18,21 @@ TEST(Cache, TheLastIsOfAPlausibleSize) {
   EXPECT_LE(bytes, Index(4) << 30);
   EXPECT_EQ(last_cache_bytes(), bytes);
 }
+
+#if defined(__linux__) && defined(__x86_64__)
+TEST(Cache, TheLastIsThatOfLinux) {
+  Index largest = 0;
+  for (int i = 0; i < 8; ++i) {
+    std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(i) + "/size");
+    Index number = 0;
+    char unit = ' ';
+    if (file >> number >> unit)
+      largest = std::max(largest, number << (unit == 'M' ? 20 : unit == 'K' ? 10 : 0));
+  }
+  if (largest == 0) GTEST_SKIP() << "this system tells of no caches";
+  EXPECT_EQ(last_cache_bytes(), largest);
+}
+#endif
 
 TEST(Cache, TheThresholdIsHalfOfItUnlessSet) {
   EXPECT_EQ(streaming_threshold(), last_cache_bytes() / 2);

@@ -99,7 +99,7 @@ template <class R> SIMDNORM_INLINE void store_past_caches(double* p, __m128d a, 
   _mm_stream_pd(p, a);
 }
 #endif
-#if defined(__AVX__)
+#if defined(SIMDNORM_HAS_XSIMD) && defined(__AVX__)
 template <class R> SIMDNORM_INLINE void store_past_caches(float* p, __m256 a, const __m256*) {
   _mm256_stream_ps(p, a);
 }
@@ -107,7 +107,7 @@ template <class R> SIMDNORM_INLINE void store_past_caches(double* p, __m256d a, 
   _mm256_stream_pd(p, a);
 }
 #endif
-#if defined(__AVX512F__)
+#if defined(SIMDNORM_HAS_XSIMD) && defined(__AVX512F__)
 template <class R> SIMDNORM_INLINE void store_past_caches(float* p, __m512 a, const __m512*) {
   _mm512_stream_ps(p, a);
 }

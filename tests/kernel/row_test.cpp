@@ -77,6 +77,62 @@ TYPED_TEST(Rows, AcrossVisitEachElementOnce) {
   }
 }
 
+// Every element once, between the prepare and the finish of its column.
+template <class Block, class Range> void check_visit(const Block& block, Range range, Index hidden) {
+  using T = typename Block::Scalar;
+  const Index rows = 100;
+  std::vector<T> memory(static_cast<std::size_t>(rows * hidden), T(0));
+  std::vector<int> prepared(static_cast<std::size_t>(hidden), 0), finished = prepared;
+  const Index column = std::is_same_v<Block, RowsAcross<T, typename Block::Architecture>> ? rows : 1;
+  const Strided<T> operand{memory.data(), column == 1 ? hidden : hidden * rows, column};
+  const bool along = column == 1;
+  const auto width = [&](auto at) { return along ? lanes_of(at.lanes, Block::width) : 1; };
+  block.visit(
+      range,
+      [&](auto at) {
+        for (int i = 0; i < width(at); ++i) ++prepared[static_cast<std::size_t>(at.column + i)];
+        return at.column;
+      },
+      [&](auto at, Index& first) {
+        EXPECT_EQ(at.column, first);
+        EXPECT_EQ(prepared[static_cast<std::size_t>(first)], 1);
+        EXPECT_EQ(finished[static_cast<std::size_t>(first)], 0);
+        T* p = block.address(operand, at);
+        for (int i = 0; i < lanes_of(at.lanes, Block::width); ++i) p[i] += T(1);
+      },
+      [&](auto at, const Index& first) {
+        EXPECT_EQ(at.column, first);
+        for (int i = 0; i < width(at); ++i) ++finished[static_cast<std::size_t>(first + i)];
+      });
+  for (Index c = 0; c < hidden; ++c) {
+    const bool meant = c >= range.begin && c < range.end;
+    EXPECT_EQ(prepared[static_cast<std::size_t>(c)], meant) << c;
+    EXPECT_EQ(finished[static_cast<std::size_t>(c)], meant) << c;
+    for (Index r = 0; r < rows; ++r) {
+      const bool of_block = meant && r >= 1 && r < 1 + block.count();
+      EXPECT_EQ(memory[static_cast<std::size_t>(along ? r * hidden + c : c * rows + r)],
+                of_block ? T(1) : T(0))
+          << r << ", " << c;
+    }
+  }
+}
+
+TYPED_TEST(Rows, VisitsPrepareAndFinishEachColumnOnce) {
+  using T = typename TypeParam::Scalar;
+  using Arch = typename TypeParam::Architecture;
+  for (Index hidden : {1, 7, 16, 33, 70}) {
+    for (Index begin : {0, 1, 5}) {
+      if (begin >= hidden) continue;
+      check_visit(RowsAlong<T, Arch, 1>{1}, Columns{begin, hidden}, hidden);
+      check_visit(RowsAlong<T, Arch, 2>{1}, Columns{begin, hidden}, hidden);
+      check_visit(RowsAcross<T, Arch>{1, 0, 1, 37}, Columns{begin, hidden}, hidden);
+      const Index whole = (hidden - begin) / 16 * 16;
+      check_visit(RowsAlong<T, Arch, 1>{1}, Lines{begin, begin + whole}, hidden);
+      check_visit(RowsAlong<T, Arch, 2>{1}, Lines{begin, begin + whole}, hidden);
+    }
+  }
+}
+
 TYPED_TEST(Rows, ARowOfABlockIsThatRow) {
   using T = typename TypeParam::Scalar;
   using Arch = typename TypeParam::Architecture;
@@ -99,7 +155,7 @@ TYPED_TEST(Rows, AbsentParametersAreOnesAndZerosInEveryColumn) {
   for (std::size_t i = 0; i < 100; ++i) values[i] = static_cast<T>(i);
   const auto given = parameter_or<T>(values.data(), ones<T>), absent = parameter_or<T>(nullptr, ones<T>),
              no_shift = parameter_or<T>(nullptr, zeros<T>);
-  block.columns(0, hidden, [&](auto at) {
+  const auto check = [&](auto at) {
     T a[16], b[16], c[16];
     simd::store(simd::All{}, a, block.parameter(given, at));
     simd::store(simd::All{}, b, block.parameter(absent, at));
@@ -109,7 +165,12 @@ TYPED_TEST(Rows, AbsentParametersAreOnesAndZerosInEveryColumn) {
       EXPECT_EQ(b[i], T(1));
       EXPECT_EQ(c[i], T(0));
     }
-  });
+  };
+  const auto nothing = [](auto...) { return 0; };
+  block.columns(0, hidden, check);
+  for (Index begin : {0, 3})  // of neighbouring vectors too
+    block.visit(
+        Columns{begin, hidden}, nothing, [&](auto at, int) { check(at); }, nothing);
 }
 
 }  // namespace

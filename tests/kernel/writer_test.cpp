@@ -1,0 +1,136 @@
+// How rows are written: which calls go past the caches, and that the parts of a row are its columns, whole lines at the
+// places of lines.
+#include <simdnorm/kernel/blocks.hpp>
+#include <simdnorm/kernel/writer.hpp>
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <vector>
+
+namespace {
+
+using namespace simdnorm;
+
+template <class K> struct Writers : testing::Test {
+  ~Writers() override { set_streaming_threshold(last_cache_bytes() / 2); }
+};
+using Elements = testing::Types<float, double>;
+TYPED_TEST_SUITE(Writers, Elements);
+
+// The rows ahead that are fetched where a call goes past the caches, 0 where it does not.
+template <int Rows, class T>
+Index streams(RowShape shape, std::initializer_list<const T*> read, const Strided<T>& written) {
+  Index ahead = -1;
+  with_writer<Rows, BlocksAlong<T>>(shape, read, written, [&](const auto& writer) {
+    using Writer = std::decay_t<decltype(writer)>;
+    if constexpr (std::is_same_v<Writer, DirectWriter>) {
+      ahead = 0;
+    } else {
+      EXPECT_EQ(Writer::rows_at_once, Rows);
+      ahead = writer.rows_ahead;
+    }
+  });
+  return ahead;
+}
+
+TYPED_TEST(Writers, StreamWhatIsLargerThanTheThreshold) {
+  using T = TypeParam;
+  alignas(64) std::array<T, 64> x{}, dy{}, y{};
+  const Index hidden = 4096 / static_cast<Index>(sizeof(T));
+  const RowShape shape{100, hidden};  // 400 KiB an operand
+  const auto rows = packed(shape, y.data());
+  const Index ahead = BlocksAlong<T>(shape).rows_per_block();
+  EXPECT_GT(ahead, 0);
+  const Index two = 2 * 100 * 4096, three = 3 * 100 * 4096;
+  for (const Index more : {0, 1}) {
+    set_streaming_threshold(two - more);
+    EXPECT_EQ((streams<1, T>(shape, {x.data()}, rows)), more * ahead);
+    set_streaming_threshold(three - more);
+    EXPECT_EQ((streams<2, T>(shape, {dy.data(), x.data()}, rows)), more * ahead);
+  }
+}
+
+TYPED_TEST(Writers, StreamNothingInPlaceNorShortRowsNorRowsInTurnsThatBeginAnywhere) {
+  using T = TypeParam;
+  alignas(64) std::array<T, 64> x{}, dy{}, y{};
+  set_streaming_threshold(0);
+  const Index line = 64 / static_cast<Index>(sizeof(T)), shortest = 8 * line;
+  const RowShape shape{3, shortest};
+  const auto to = [&](T* first, Index gap) { return Strided<T>{first, shortest + gap, 1}; };
+  EXPECT_GT((streams<1, T>(shape, {x.data()}, to(y.data(), 0))), 0);
+  EXPECT_EQ((streams<1, T>({3, shortest - 1}, {x.data()}, to(y.data(), 0))), 0);
+  EXPECT_EQ((streams<1, T>(shape, {y.data()}, to(y.data(), 0))), 0);
+  EXPECT_EQ((streams<2, T>(shape, {x.data(), y.data()}, to(y.data(), 0))), 0);
+  EXPECT_EQ((streams<2, T>(shape, {y.data(), x.data()}, to(y.data(), 0))), 0);
+  for (Index gap : {Index(1), line - 1}) {
+    EXPECT_GT((streams<1, T>(shape, {x.data()}, to(y.data() + 1, gap))), 0);
+    EXPECT_EQ((streams<2, T>(shape, {dy.data(), x.data()}, to(y.data() + 1, gap))), 0);
+  }
+  for (Index gap : {Index(0), line, 3 * line})
+    EXPECT_GT((streams<2, T>(shape, {dy.data(), x.data()}, to(y.data() + 1, gap))), 0);
+  // An address that no T lies at; it is not read.
+  T* const between = reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(y.data()) + 2);
+  EXPECT_EQ((streams<1, T>(shape, {x.data()}, to(between, 0))), 0);
+}
+
+TYPED_TEST(Writers, PartsAreTheColumnsOfARowOnce) {
+  using T = TypeParam;
+  using Arch = simd::DefaultArch;
+  const Index line = 64 / static_cast<Index>(sizeof(T));
+  std::vector<T> memory(static_cast<std::size_t>(4 * 80 + 32));
+  const StreamingWriter<1> one{2};
+  const StreamingWriter<2> two{4};
+  const auto check = [&](const auto& rows, Index hidden, const StoredRows<T>& sink, Index ahead,
+                         bool may_stream, const auto& writer) {
+    Index next = 0;
+    bool streamed = false;
+    const LoadedRows<T> x{{memory.data(), 80, 1}};
+    writer.write(rows, hidden, sink, [&](auto columns, const auto& part, const auto& read) {
+      EXPECT_EQ(columns.begin, next);
+      EXPECT_LT(columns.begin, columns.end);
+      next = columns.end;
+      using Part = std::decay_t<decltype(part)>;
+      if constexpr (std::is_same_v<Part, StreamedLines<T>>) {
+        const FetchedRows<T> source = read(x);
+        EXPECT_EQ(source.bytes_ahead, ahead * 80 * static_cast<Index>(sizeof(T)));
+        const T* first = part.operand.data + rows.first_row * part.operand.outer + columns.begin;
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(first) % 64, 0u);
+        EXPECT_EQ((columns.end - columns.begin) % line, 0);
+        streamed = true;
+      } else {
+        const LoadedRows<T> source = read(x);
+        EXPECT_EQ(source.operand.data, x.operand.data);
+        const Index longest = may_stream && hidden >= 2 * line ? line - 1 : hidden;
+        EXPECT_LE(columns.end - columns.begin, longest);
+      }
+    });
+    EXPECT_EQ(next, hidden);
+    EXPECT_EQ(streamed, may_stream && hidden >= 2 * line) << hidden;
+  };
+  for (Index hidden : {Index(1), line - 1, 2 * line, 2 * line + 1, 70 / 16 * line + 3}) {
+    for (Index offset = 0; offset < 16; ++offset) {
+      const StoredRows<T> sink{{memory.data() + offset, 80, 1}};
+      check(RowsAlong<T, Arch, 1>{1}, hidden, sink, 2, true, one);
+      check(RowsAlong<T, Arch, 2>{1}, hidden, sink, 4, true, two);
+      check(RowsAlong<T, Arch, 1>{1}, hidden, sink, 4, false, two);
+      check(RowsAlong<T, Arch, 2>{1}, hidden, sink, 0, false, DirectWriter{});
+    }
+  }
+}
+
+TYPED_TEST(Writers, FetchedRowsAreThoseThatAreLoaded) {
+  using T = TypeParam;
+  using Arch = simd::DefaultArch;
+  using V = simd::Vector<T, Arch>;
+  std::vector<T> memory(64);
+  for (std::size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<T>(i);
+  const FetchedRows<T> source(LoadedRows<T>{{memory.data(), 16, 1}}, 2);
+  for (int lane : {0, 1}) {
+    T values[16];
+    simd::store(simd::All{}, values, source.last(RowsAlong<T, Arch, 2>{1}, At<simd::All>{{}, 3, 1, lane}));
+    for (int i = 0; i < V::width; ++i) EXPECT_EQ(values[i], static_cast<T>(2 * 16 + 3 + i));
+  }
+}
+
+}  // namespace
