@@ -16,7 +16,6 @@ TEST(Cache, TheLastIsOfAPlausibleSize) {
   const Index bytes = last_cache_bytes();
   EXPECT_GE(bytes, Index(64) << 10);
   EXPECT_LE(bytes, Index(4) << 30);
-  EXPECT_EQ(last_cache_bytes(), bytes);
 }
 
 #if defined(__linux__) && defined(__x86_64__)
@@ -42,6 +41,7 @@ TEST(Cache, TheThresholdIsHalfOfItUnlessSet) {
   EXPECT_EQ(streaming_threshold(), 0);
   set_streaming_threshold(-7);
   EXPECT_EQ(streaming_threshold(), 0) << "not: ask the machine again";
+  set_streaming_threshold(last_cache_bytes() / 2);
 }
 
 TEST(Cache, AnyAddressMayBeFetched) {

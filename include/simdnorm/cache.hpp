@@ -66,6 +66,7 @@ inline Index streaming_threshold() {
   }
   return bytes;
 }
+/// Sets it for all calls of the program that begin after it, in bytes; below 0 is 0. Any thread may.
 inline void set_streaming_threshold(Index bytes) {
   streaming_threshold_setting.store(std::max<Index>(bytes, 0), std::memory_order_relaxed);
 }
@@ -87,7 +88,7 @@ SIMDNORM_INLINE void fetch(const void* p, Index bytes) {
 #endif
 }
 
-// The last argument but one of an instruction set's own stores past the caches is the register's type, as in simd.hpp.
+// Chosen by the type of the register that the last argument points to, as in simd.hpp.
 template <class R, class T> SIMDNORM_INLINE void store_past_caches(T* p, typename R::type a, const void*) {
   R::store(p, a);
 }

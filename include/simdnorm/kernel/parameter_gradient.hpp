@@ -39,7 +39,7 @@ template <class Blocks> Index segment_count(const Blocks& blocks) {
   return (blocks.count() + blocks_per_segment(blocks) - 1) / blocks_per_segment(blocks);
 }
 
-/// Arrays of one number a column are padded so that a whole vector may begin at any column.
+/// Arrays of one number a column are padded so that a whole vector may begin at any column: beyond its lanes it adds 0.
 constexpr Index padded_hidden(Index hidden) {
   return (hidden + 2 * (fold_lanes - 1)) / fold_lanes * fold_lanes;
 }
