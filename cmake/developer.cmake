@@ -30,13 +30,13 @@ if(PROJECT_IS_TOP_LEVEL) # a parent that switches the tests on must not fail for
     if(CMAKE_CXX_COMPILER_ID MATCHES Clang) # of GoogleTest's own TYPED_TEST_SUITE and INSTANTIATE_TEST_SUITE_P
       target_compile_options(simdnorm_developer INTERFACE -Wno-gnu-zero-variadic-macro-arguments)
     endif()
-    # g++ 12 takes the undefined operands of its own AVX-512 intrinsics for mistakes (GCC bug 105593).
+    # g++ 12 takes the undefined operands of its own AVX-512 intrinsics, in Eigen and xsimd, for mistakes (GCC bug 105593).
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
       set(CMAKE_REQUIRED_FLAGS "${SIMDNORM_DEVELOPER_FLAGS}")
       check_cxx_source_compiles("#ifndef __AVX512F__\n#error\n#endif\nint main() {}" SIMDNORM_AVX512)
       unset(CMAKE_REQUIRED_FLAGS)
       if(SIMDNORM_AVX512)
-        target_compile_options(simdnorm_developer INTERFACE -Wno-maybe-uninitialized)
+        target_compile_options(simdnorm_developer INTERFACE -Wno-uninitialized -Wno-maybe-uninitialized)
       endif()
     endif()
   endif()

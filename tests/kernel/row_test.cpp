@@ -126,7 +126,7 @@ TYPED_TEST(Rows, VisitsPrepareAndFinishEachColumnOnce) {
       check_visit(RowsAlong<T, Arch, 1>{1}, Columns{begin, hidden}, hidden);
       check_visit(RowsAlong<T, Arch, 2>{1}, Columns{begin, hidden}, hidden);
       check_visit(RowsAcross<T, Arch>{1, 0, 1, 37}, Columns{begin, hidden}, hidden);
-      const Index whole = (hidden - begin) / 16 * 16;
+      const Index line = 64 / static_cast<Index>(sizeof(T)), whole = (hidden - begin) / line * line;
       check_visit(RowsAlong<T, Arch, 1>{1}, Lines{begin, begin + whole}, hidden);
       check_visit(RowsAlong<T, Arch, 2>{1}, Lines{begin, begin + whole}, hidden);
     }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "../cache.hpp"
 #include "../extended.hpp"
 #include "../storage.hpp"
 
@@ -27,7 +28,7 @@ template <class Lanes> struct At {
   int lane = 0;
 };
 
-/// The columns [begin, end); and such a range of whole pairs of vectors, as whole cache lines are.
+/// The columns [begin, end); and such a range of a whole number of cache lines.
 struct Columns {
   Index begin, end;
 };
@@ -122,7 +123,7 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
       visit_at(column.lanes, column.column, std::integer_sequence<int, 0>{}, prepare, each, finish);
     });
   }
-  /// The same of two vectors of a row, one after the other: AVX's fill a cache line.
+  /// The same, step by step: two vectors of a row one after the other, or one that fills a cache line by itself.
   template <class Prepare, class Each, class Finish>
   SIMDNORM_INLINE void visit(Lines range, const Prepare& prepare, const Each& each,
                              const Finish& finish) const {
@@ -163,7 +164,9 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   };
 
  private:
-  static constexpr int step = std::min<int>(2 * width, fold_lanes);  // columns at once
+  static constexpr int line = static_cast<int>(simd::cache_line / static_cast<Index>(sizeof(T)));
+  static constexpr int step = std::min(2 * width, line);  // columns at once
+  static_assert(step % width == 0 && line % step == 0);
 
   template <class Lanes, int... Part, class Prepare, class Each, class Finish>
   SIMDNORM_INLINE void visit_at(Lanes lanes, Index c, std::integer_sequence<int, Part...>,
