@@ -5,7 +5,7 @@
 # stand to the left of it.
 cmake_minimum_required(VERSION 3.21)
 set(rungs 0 1 2 3 4 5 6)
-set(rung_0 config storage simd cache simd_convert extended)
+set(rung_0 config storage simd_register simd cache simd_convert simd_transpose extended)
 set(rung_1 kernel/row kernel/fold kernel/blocks)
 set(rung_2 check kernel/source kernel/statistic kernel/epilogue kernel/sink kernel/parameter_gradient)
 set(rung_3 kernel/writer kernel/measure kernel/forward kernel/backward)

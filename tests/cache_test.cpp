@@ -33,15 +33,15 @@ TEST(Cache, TheLastIsThatOfLinux) {
 }
 #endif
 
-TEST(Cache, TheThresholdIsHalfOfItUnlessSet) {
-  EXPECT_EQ(streaming_threshold(), last_cache_bytes() / 2);
+TEST(Cache, TheThresholdIsThreeEighthsOfItUnlessSet) {
+  EXPECT_EQ(streaming_threshold(), last_cache_bytes() / 8 * 3);
   set_streaming_threshold(12345);
   EXPECT_EQ(streaming_threshold(), 12345);
   set_streaming_threshold(0);
   EXPECT_EQ(streaming_threshold(), 0);
   set_streaming_threshold(-7);
   EXPECT_EQ(streaming_threshold(), 0) << "not: ask the machine again";
-  set_streaming_threshold(last_cache_bytes() / 2);
+  set_streaming_threshold(last_cache_bytes() / 8 * 3);
 }
 
 TEST(Cache, AnyAddressMayBeFetched) {

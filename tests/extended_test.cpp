@@ -15,6 +15,23 @@ using oracle::quad;
 using oracle::wide;
 using support::Random;
 
+// Of one number: what it is split into, and what it is rounded to.
+template <class T> T high_of(const Extended<T>& x) {
+  T high, low;
+  x.split(&high, &low);
+  return high;
+}
+template <class T> T low_of(const Extended<T>& x) {
+  T high, low;
+  x.split(&high, &low);
+  return low;
+}
+template <class T> T rounded_of(const Extended<T>& x) {
+  T nearest;
+  x.round(&nearest);
+  return nearest;
+}
+
 quad value_of(Extended<float> x) { return wide(x.value); }
 quad value_of(Extended<double> x) { return wide(x.hi) + wide(x.lo); }
 
@@ -55,8 +72,9 @@ TEST(ExtendedDouble, ArithmeticHasTwiceTheDigits) {
 
 TEST(ExtendedDouble, HighAndLowAreItsWords) {
   const Extended<double> x{1.0, std::ldexp(1.0, -60)};
-  EXPECT_EQ(x.high(), 1.0);
-  EXPECT_EQ(x.low(), std::ldexp(1.0, -60));
+  EXPECT_EQ(high_of(x), 1.0);
+  EXPECT_EQ(low_of(x), std::ldexp(1.0, -60));
+  EXPECT_EQ(rounded_of(x), 1.0);
 }
 
 TEST(ExtendedFloat, HighAndLowAddUp) {
@@ -64,8 +82,9 @@ TEST(ExtendedFloat, HighAndLowAddUp) {
   for (int i = 0; i < 20000; ++i) {
     const double d = random.log_uniform(-60, 60);
     const Extended<float> x{d};
-    EXPECT_EQ(x.high(), static_cast<float>(d));
-    EXPECT_LE(std::abs(static_cast<double>(x.high()) + static_cast<double>(x.low()) - d),
+    EXPECT_EQ(high_of(x), static_cast<float>(d));
+    EXPECT_EQ(rounded_of(x), static_cast<float>(d));
+    EXPECT_LE(std::abs(static_cast<double>(high_of(x)) + static_cast<double>(low_of(x)) - d),
               std::abs(d) * std::ldexp(1.0, -48));
   }
 }
@@ -92,7 +111,7 @@ template <class T> void check_inverse_square_root(int low, int high) {
     if constexpr (std::is_same_v<T, double>)
       x = Extended<double>::two_sum(x.hi, x.hi * std::ldexp(random.uniform(), -53));
     const quad exact = oracle::reciprocal_sqrt(value_of(x));
-    const T got = inverse_square_root(x);
+    const T got = rounded_of(inverse_square_root(x));
     const int exponent = std::ilogb(got);
     const double in_halves = std::abs(narrow((wide(got) - exact) * wide(std::ldexp(1.0, -exponent)))) / u;
     ASSERT_LE(in_halves, 1.01);
@@ -132,7 +151,7 @@ template <class T, class Arch> std::vector<T> rounded(const std::vector<double>&
     } else {
       sum.round(simd::First{width - 1}, out.data() + i);
       EXPECT_EQ(out.back(), T(-1)) << "written beyond the lanes that are meant";
-      out.back() = total_at<T>(total.data(), count, count - 1).high();
+      out.back() = rounded_of(total_at<T>(total.data(), count, count - 1));
     }
   }
   return out;
@@ -155,7 +174,7 @@ TYPED_TEST(Totals, KeepTwiceTheDigitsOfManyParts) {
     }
     add_array<Arch>(part, round < 60 ? total : other);
   }
-  add_totals<T, Arch>(other.data(), count, total.data());
+  add_totals<T, Arch>(other.data(), count, count, total.data());
   const double bound = 100 * std::ldexp(1.0, words == 1 ? -53 : -104);
   for (Index i = 0; i < count; ++i) {
     const auto at = static_cast<std::size_t>(i);
@@ -165,7 +184,7 @@ TYPED_TEST(Totals, KeepTwiceTheDigitsOfManyParts) {
   // Rounded once: what is nearest to the total.
   const std::vector<T> nearest = rounded<T, Arch>(total, count);
   for (Index i = 0; i < count; ++i)
-    EXPECT_EQ(nearest[static_cast<std::size_t>(i)], total_at<T>(total.data(), count, i).high()) << i;
+    EXPECT_EQ(nearest[static_cast<std::size_t>(i)], rounded_of(total_at<T>(total.data(), count, i))) << i;
 }
 
 // A sum of products to twice the digits, of each element of a vector by itself, also through memory.
@@ -234,6 +253,47 @@ TYPED_TEST(Totals, AddOneNumber) {
   EXPECT_LE(narrow(oracle::abs(value_of(total_at<T>(total, 16, 0)) - exact)),
             std::ldexp(1.0, Extended<T>::words == 1 ? -51 : -102));
   EXPECT_EQ(total[1], 7);
+}
+
+// In vectors, each number is what it is by itself, bit for bit.
+TYPED_TEST(Totals, VectorsOfNumbersAreThoseNumbers) {
+  using T = typename TypeParam::Scalar;
+  using V = simd::Vector<double, typename TypeParam::Architecture>;
+  constexpr auto width = static_cast<std::size_t>(V::width);
+  Random random(8);
+  for (int round = 0; round < 500; ++round) {
+    double words[4][width];
+    for (auto& word : words) {
+      for (double& value : word) value = std::abs(random.log_uniform(-20, 20));
+    }
+    const double n = 1 + round % 77;
+    const auto results = [&](auto a_hi, auto a_lo, auto b_hi, auto b_lo, T* out) {
+      using Number = decltype(a_hi);
+      using Wide = Extended<T, Number>;
+      Wide a{a_hi}, b{b_hi};
+      if constexpr (Wide::words == 2) {
+        const Number small = simd::Numbers<Number>::all(0x1p-80);
+        a = Wide::two_sum(a_hi, simd::product(a_lo, small));
+        b = Wide::two_sum(b_hi, simd::product(b_lo, small));
+      }
+      constexpr auto count = static_cast<std::size_t>(simd::Numbers<Number>::count);
+      (a + b).split(out, out + count);
+      (a - b).split(out + 2 * count, out + 3 * count);
+      (a * b).split(out + 4 * count, out + 5 * count);
+      (a / b_hi).split(out + 6 * count, out + 7 * count);
+      mean_of(a, n).split(out + 8 * count, out + 9 * count);
+      inverse_square_root(a).round(out + 10 * count);
+      Wide::all(n).round(out + 11 * count);
+    };
+    T together[12 * width], alone[12];
+    const auto vector = [&](std::size_t word) { return simd::load<V>(simd::All{}, words[word]); };
+    results(vector(0), vector(1), vector(2), vector(3), together);
+    for (std::size_t i = 0; i < width; ++i) {
+      results(words[0][i], words[1][i], words[2][i], words[3][i], alone);
+      for (std::size_t k = 0; k < 12; ++k)
+        EXPECT_EQ(support::bits_of(together[k * width + i]), support::bits_of(alone[k])) << k;
+    }
+  }
 }
 
 TEST(MeanOf, ASumIsTheQuotient) {

@@ -215,6 +215,59 @@ TYPED_TEST(Vectors, ProductsAreRoundedBeforeTheyAreAdded) {
   EXPECT_GT(fused_would_differ, 100) << "the test's numbers do not tell";
 }
 
+TYPED_TEST(Vectors, QuotientsAndRootsAreThoseOfEachElement) {
+  using T = typename TestFixture::Scalar;
+  using V = typename TestFixture::Vector;
+  constexpr int width = TestFixture::lanes;
+  for (int round = 0; round < 200; ++round) {
+    std::vector<T> a = this->numbers(width), b = this->numbers(width), quotient(a), root(a);
+    for (T& value : a) value = std::abs(value);
+    const V x = simd::load<V>(simd::All{}, a.data()), y = simd::load<V>(simd::All{}, b.data());
+    simd::store(simd::All{}, quotient.data(), x / y);
+    simd::store(simd::All{}, root.data(), simd::square_root(x));
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      EXPECT_EQ(bits_of(quotient[i]), bits_of(T(a[i] / b[i])));
+      EXPECT_EQ(bits_of(root[i]), bits_of(std::sqrt(a[i])));
+    }
+  }
+}
+
+// One element that is larger, or NaN, is seen where it is meant and nowhere else.
+TYPED_TEST(Vectors, AreInOrderWhereTheyAreMeant) {
+  using T = typename TestFixture::Scalar;
+  using V = typename TestFixture::Vector;
+  constexpr int width = TestFixture::lanes;
+  const T nan = std::numeric_limits<T>::quiet_NaN();
+  const V two = V::broadcast(T(2));
+  EXPECT_TRUE(simd::in_order(simd::All{}, two, two));
+  for (int place = 0; place < width; ++place) {
+    for (T value : {T(3), nan, T(1)}) {
+      std::vector<T> elements(static_cast<std::size_t>(width), T(2));
+      elements[static_cast<std::size_t>(place)] = value;
+      const V x = simd::load<V>(simd::All{}, elements.data());
+      EXPECT_EQ(simd::in_order(simd::All{}, x, two), value == T(1));
+      EXPECT_EQ(simd::in_order(simd::All{}, two, x), value == T(3));
+      for (int count = 1; count < width; ++count) {
+        EXPECT_EQ(simd::in_order(simd::First{count}, x, two), value == T(1) || place >= count);
+        EXPECT_EQ(simd::in_order(simd::First{count}, two, x), value == T(3) || place >= count);
+      }
+    }
+  }
+}
+
+TYPED_TEST(Vectors, LanesAreAsManyAsAsked) {
+  using V = typename TestFixture::Vector;
+  for (int count = 1; count <= 2 * V::width; ++count) {
+    int called = 0;
+    simd::with_lanes<V>(count, [&](auto meant) {
+      ++called;
+      EXPECT_EQ(simd::count_of<V>(meant), std::min<int>(count, V::width));
+      EXPECT_EQ((std::is_same_v<decltype(meant), simd::All>), count >= V::width);
+    });
+    EXPECT_EQ(called, 1);
+  }
+}
+
 TEST(Simd, SquareRootIsCorrectlyRounded) {
   Random random(2);
   for (int i = 0; i < 10000; ++i) {

@@ -57,11 +57,11 @@ inline std::atomic<Index> streaming_threshold_setting{-1};  // -1: the machine w
 
 /// Bytes of all rows that a call reads and writes above which it fetches rows ahead and writes them past the caches: they
 /// would not stay there until they are used again, and an ordinary store reads each line before it writes it.
-/// Half of the last cache, unless set. Results have the same bits.
+/// Three eighths of the last cache, unless set. Results have the same bits.
 inline Index streaming_threshold() {
   Index bytes = streaming_threshold_setting.load(std::memory_order_relaxed);
   if (SIMDNORM_UNLIKELY(bytes < 0)) {
-    bytes = last_cache_bytes() / 2;
+    bytes = last_cache_bytes() / 8 * 3;
     streaming_threshold_setting.store(bytes, std::memory_order_relaxed);
   }
   return bytes;

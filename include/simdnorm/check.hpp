@@ -21,7 +21,7 @@ class Check {
   Check(const char* operation, RowShape shape) : operation_(operation), shape_(shape) {
     if (shape.hidden < 1) stop(message() << "hidden must be at least 1");
     if (shape.rows < 0) stop(message() << "rows must not be negative");
-    if (shape.after < 1 || shape.rows % shape.after != 0)
+    if (shape.after != 1 && (shape.after < 1 || shape.rows % shape.after != 0))
       stop(message() << "rows must be a multiple of after, which must be at least 1");
   }
 
@@ -36,7 +36,7 @@ class Check {
     if (operand.data == nullptr) stop(message() << name << " is nullptr");
     if (operand.column < 0 || operand.outer < 0) stop(message() << name << " has a negative stride");
     const Index size = static_cast<Index>(sizeof(T));
-    const Index items = shape_.rows / shape_.after;
+    const Index items = shape_.after == 1 ? shape_.rows : shape_.rows / shape_.after;
     Region region{name};
     region.width = shape_.after * size;
     region.column = operand.column * size;

@@ -8,55 +8,64 @@
 
 namespace simdnorm {
 
-template <class T> struct Extended;
+/// A number of twice T's precision; or several, where Number is not double but a vector of doubles.
+template <class T, class Number = double> struct Extended;
 
 /// Sums of float are kept in double.
-template <> struct Extended<float> {
+template <class Number> struct Extended<float, Number> {
+  using Of = simd::Numbers<Number>;
   static constexpr int words = 1;  // doubles that one number takes in an array
-  double value = 0;
+  Number value;
 
   Extended() = default;
-  SIMDNORM_INLINE Extended(double x) : value(x) {}
+  SIMDNORM_INLINE Extended(Number x) : value(x) {}
+  static SIMDNORM_INLINE Extended all(double x) { return Of::all(x); }
   friend SIMDNORM_INLINE Extended operator+(Extended a, Extended b) { return a.value + b.value; }
   friend SIMDNORM_INLINE Extended operator-(Extended a, Extended b) { return a.value - b.value; }
   friend SIMDNORM_INLINE Extended operator*(Extended a, Extended b) {
     return simd::product(a.value, b.value);
   }
-  friend SIMDNORM_INLINE Extended operator/(Extended a, double b) { return a.value / b; }
-  SIMDNORM_INLINE double approximate() const { return value; }
+  friend SIMDNORM_INLINE Extended operator/(Extended a, Number b) { return a.value / b; }
+  SIMDNORM_INLINE Number approximate() const { return value; }
 
-  /// The number as the sum of two floats: high is nearest to it, low what remains, rounded.
-  SIMDNORM_INLINE float high() const { return static_cast<float>(value); }
-  SIMDNORM_INLINE float low() const { return static_cast<float>(value - static_cast<double>(high())); }
+  /// The numbers as sums of two floats each: high is nearest to it, low what remains, rounded.
+  SIMDNORM_INLINE void split(float* high, float* low) const {
+    Of::to(high, value);
+    Of::to(low, value - Of::from(high));
+  }
+  SIMDNORM_INLINE void round(float* p) const { Of::to(p, value); }
 };
 
-/// 1/sqrt(x), x > 0, correctly rounded but for one case in 10^8.
-SIMDNORM_INLINE float inverse_square_root(Extended<float> x) {
-  return static_cast<float>(1.0 / simd::square_root(x.value));
+/// 1/sqrt(x), x > 0; rounded to float it is the nearest, but for one case in 10^8.
+template <class Number>
+SIMDNORM_INLINE Extended<float, Number> inverse_square_root(Extended<float, Number> x) {
+  return simd::Numbers<Number>::all(1.0) / simd::square_root(x.value);
 }
 
 /// Sums of double are kept as hi + lo, |lo| <= ulp(hi)/2.
-template <> struct Extended<double> {
+template <class Number> struct Extended<double, Number> {
+  using Of = simd::Numbers<Number>;
   static constexpr int words = 2;
-  double hi = 0;
-  double lo = 0;
+  Number hi;
+  Number lo;
 
   Extended() = default;
-  SIMDNORM_INLINE Extended(double x) : hi(x) {}
-  SIMDNORM_INLINE Extended(double high, double low) : hi(high), lo(low) {}
+  SIMDNORM_INLINE Extended(Number x) : hi(x), lo(Of::all(0.0)) {}
+  SIMDNORM_INLINE Extended(Number high, Number low) : hi(high), lo(low) {}
+  static SIMDNORM_INLINE Extended all(double x) { return Of::all(x); }
 
   /// a + b without error (Knuth).
-  static SIMDNORM_INLINE Extended two_sum(double a, double b) {
-    const double sum = a + b;
-    const double b_part = sum - a;
+  static SIMDNORM_INLINE Extended two_sum(Number a, Number b) {
+    const Number sum = a + b;
+    const Number b_part = sum - a;
     return {sum, (a - (sum - b_part)) + (b - b_part)};
   }
   /// a * b without error, for |a|, |b| < 2^995 (Dekker): the halves of 26 bits multiply exactly.
-  static SIMDNORM_INLINE Extended two_product(double a, double b) {
-    const Extended x = split(a);
-    const Extended y = split(b);
-    const double p = simd::product(a, b);
-    const double error = simd::product(x.hi, y.hi) - p;
+  static SIMDNORM_INLINE Extended two_product(Number a, Number b) {
+    const Extended x = halves(a);
+    const Extended y = halves(b);
+    const Number p = simd::product(a, b);
+    const Number error = simd::product(x.hi, y.hi) - p;
     return {p, ((error + simd::product(x.hi, y.lo)) + simd::product(x.lo, y.hi)) + simd::product(x.lo, y.lo)};
   }
 
@@ -66,45 +75,58 @@ template <> struct Extended<double> {
     const Extended sum = quick_two_sum(high.hi, high.lo + low.hi);
     return quick_two_sum(sum.hi, sum.lo + low.lo);
   }
-  friend SIMDNORM_INLINE Extended operator-(Extended a, Extended b) { return a + Extended{-b.hi, -b.lo}; }
+  friend SIMDNORM_INLINE Extended operator-(Extended a, Extended b) {
+    const Number zero = Of::all(0.0);
+    return a + Extended{zero - b.hi, zero - b.lo};
+  }
   friend SIMDNORM_INLINE Extended operator*(Extended a, Extended b) {
     const Extended p = two_product(a.hi, b.hi);
     return quick_two_sum(p.hi, p.lo + (simd::product(a.hi, b.lo) + simd::product(a.lo, b.hi)));
   }
-  friend SIMDNORM_INLINE Extended operator/(Extended a, double b) {
-    const double quotient = a.hi / b;
+  friend SIMDNORM_INLINE Extended operator/(Extended a, Number b) {
+    const Number quotient = a.hi / b;
     const Extended rest = a - two_product(quotient, b);
     return quick_two_sum(quotient, rest.hi / b);
   }
-  SIMDNORM_INLINE double approximate() const { return hi; }
-  SIMDNORM_INLINE double high() const { return hi; }
-  SIMDNORM_INLINE double low() const { return lo; }
+  SIMDNORM_INLINE Number approximate() const { return hi; }
+  SIMDNORM_INLINE void split(double* high, double* low) const {
+    Of::to(high, hi);
+    Of::to(low, lo);
+  }
+  SIMDNORM_INLINE void round(double* p) const { Of::to(p, hi); }
 
  private:
-  static SIMDNORM_INLINE Extended split(double a) {
-    const double t = simd::product(134217729.0, a);  // 2^27 + 1
-    const double high = t - (t - a);
+  static SIMDNORM_INLINE Extended halves(Number a) {
+    const Number t = simd::product(Of::all(134217729.0), a);  // 2^27 + 1
+    const Number high = t - (t - a);
     return {high, a - high};
   }
-  static SIMDNORM_INLINE Extended quick_two_sum(double a, double b) {  // |a| >= |b|
-    const double sum = a + b;
+  static SIMDNORM_INLINE Extended quick_two_sum(Number a, Number b) {  // |a| >= |b|
+    const Number sum = a + b;
     return {sum, b - (sum - a)};
   }
 };
 
 /// 1/sqrt(x), x > 0: one Newton step r + r*(1 - x*r*r)/2 brings the double quotient to the nearest double but
 /// for one case in 10^8.
-SIMDNORM_INLINE double inverse_square_root(Extended<double> x) {
-  const double r = 1.0 / simd::square_root(x.hi);
-  const Extended<double> residual = Extended<double>{1.0} - (x * Extended<double>{r}) * Extended<double>{r};
-  return r + simd::product(simd::product(r, 0.5), residual.hi);
+template <class Number>
+SIMDNORM_INLINE Extended<double, Number> inverse_square_root(Extended<double, Number> x) {
+  using Wide = Extended<double, Number>;
+  const Number r = simd::Numbers<Number>::all(1.0) / simd::square_root(x.hi);
+  const Wide residual = Wide::all(1.0) - (x * Wide{r}) * Wide{r};
+  return r + simd::product(simd::product(r, simd::Numbers<Number>::all(0.5)), residual.hi);
 }
 
 /// sum / n, for a whole n >= 1.
-SIMDNORM_INLINE Extended<float> mean_of(Extended<float> sum, double n) {
-  return simd::product(sum.value, 1 / n);  // the reciprocal does not wait for the sum
+template <class Number>
+SIMDNORM_INLINE Extended<float, Number> mean_of(Extended<float, Number> sum, double n) {
+  return simd::product(sum.value,
+                       simd::Numbers<Number>::all(1 / n));  // the reciprocal does not wait for the sum
 }
-SIMDNORM_INLINE Extended<double> mean_of(Extended<double> sum, double n) { return sum / n; }
+template <class Number>
+SIMDNORM_INLINE Extended<double, Number> mean_of(Extended<double, Number> sum, double n) {
+  return sum / simd::Numbers<Number>::all(n);
+}
 
 // --- arrays of extended numbers: `count` first words, then `count` second words; count is a multiple of 16 ---
 
@@ -200,10 +222,10 @@ SIMDNORM_INLINE void add_to_total(simd::Vector<T, Arch> part, Index count, doubl
   sum.store(total, count);
 }
 
-/// total += other.
+/// The first `size` numbers of an array += those of another, a multiple of a vector's width.
 template <class T, class Arch>
-SIMDNORM_INLINE void add_totals(const double* other, Index count, double* total) {
-  for (Index i = 0; i < count; i += simd::Vector<T, Arch>::width) {
+SIMDNORM_INLINE void add_totals(const double* other, Index size, Index count, double* total) {
+  for (Index i = 0; i < size; i += simd::Vector<T, Arch>::width) {
     VectorSum<T, Arch> a, b;
     a.load(total + i, count);
     b.load(other + i, count);

@@ -65,6 +65,28 @@ template <class Arch> SIMDNORM_INLINE void store_as_float(float* p, Vector<doubl
   store_as_float<R>(p, a.value, static_cast<const typename R::type*>(nullptr));
 }
 
+// --- doubles as numbers of T, and back: of a vector, or one by itself ---
+
+/// The type of the numbers: double, or a vector of doubles. How many there are, and one that is all x.
+template <class Number> struct Numbers;
+template <> struct Numbers<double> {
+  static constexpr int count = 1;
+  static SIMDNORM_INLINE double all(double x) { return x; }
+  template <class T> static SIMDNORM_INLINE double from(const T* p) { return static_cast<double>(*p); }
+  /// Rounded to nearest even.
+  template <class T> static SIMDNORM_INLINE void to(T* p, double x) { *p = static_cast<T>(x); }
+};
+template <class Arch> struct Numbers<Vector<double, Arch>> {
+  using V = Vector<double, Arch>;
+  static constexpr int count = V::width;
+  static SIMDNORM_INLINE V all(double x) { return V::broadcast(x); }
+  static SIMDNORM_INLINE V from(const float* p) { return load_as_double<Arch>(p); }
+  static SIMDNORM_INLINE V from(const double* p) { return load<V>(All{}, p); }
+  static SIMDNORM_INLINE void to(float* p, V a) { store_as_float(p, a); }
+  static SIMDNORM_INLINE void to(double* p, V a) { store(All{}, p, a); }
+};
+SIMDNORM_INLINE bool in_order(All, double a, double b) { return a <= b; }
+
 /// The elements of a Vector<T> as doubles: in as many vectors of double as they take.
 template <class T, class Arch> struct Doubles {
   static constexpr int parts = Vector<T, Arch>::width / Vector<double, Arch>::width;

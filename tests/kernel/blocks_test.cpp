@@ -44,9 +44,9 @@ TEST(Blocks, OfContiguousRows) {
 }
 
 TEST(Blocks, OfContiguousRowsFitTheCaches) {
-  const Index shapes[][3] = {{100, 64, 8},    {100, 384, 8},   {100, 385, 4},
-                             {100, 16384, 4}, {100, 16385, 2}, {16384, 64, 8},
-                             {16385, 64, 2},  {16385, 1000, 4}};  // rows, hidden, rows of a block
+  const Index shapes[][3] = {
+      {100, 64, 8},    {100, 384, 8},  {100, 385, 4},   {100, 16384, 4},
+      {100, 16385, 2}, {16385, 64, 8}, {16385, 1000, 4}};  // rows, hidden, rows of a block
   for (const auto& s : shapes) {
     const RowShape shape{s[0], s[1]};
     const BlocksAlong<float> blocks(shape);

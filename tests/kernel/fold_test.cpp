@@ -1,13 +1,17 @@
 // The fold of a row against a scalar model of its tree, bit for bit, for both kinds of blocks: this tree is
 // what makes results the same on every instruction set.
 //   column c belongs to lane c mod 16, which adds in Extended<T>: each column, or (e0 + e1) + (e2 + e3), in T, of
-//   the four columns that a whole step of 64 gives it;
+//   the four columns that a whole step of 64 gives it; in one chain, or in two, of which whole steps' columns go to each
+//   in turns, and which are added in the end;
 //   the 16 lanes are added pairwise, 8 apart, then 4, 2, 1.
 #include <simdnorm/kernel/fold.hpp>
 
 #include <gtest/gtest.h>
 
+#include <simdnorm/kernel/blocks.hpp>
 #include <simdnorm/kernel/source.hpp>
+
+#include <array>
 
 #include "support/row_families.hpp"
 
@@ -47,22 +51,30 @@ template <> struct Lane<double> {
   Extended<double> sum() const { return Extended<double>::two_sum(hi, lo); }
 };
 
-template <class T> Extended<T> pairwise_model(Lane<T> (&lanes)[16]) {
+template <class T> Extended<T> pairwise_model(std::array<Lane<T>, 16>& lanes) {
   for (std::size_t gap = 8; gap > 0; gap /= 2) {
     for (std::size_t i = 0; i < gap; ++i) lanes[i].add(lanes[i + gap]);
   }
   return lanes[0].sum();
 }
 
-template <class T, class AddTo> Extended<T> fold_model(const std::vector<T>& row, const AddTo& add_to) {
-  Lane<T> lanes[16];
-  for (std::size_t c = 0; c < row.size(); ++c) add_to(lanes[c % 16], row[c]);
-  return pairwise_model(lanes);
+// The columns of whole steps of 64 go to the chains in turns, sixteen at once; what is left to the first. The chains are
+// added, then the lanes pairwise.
+template <class T, class AddTo>
+Extended<T> fold_model(const std::vector<T>& row, int chains, const AddTo& add_to) {
+  std::vector<std::array<Lane<T>, 16>> lanes(static_cast<std::size_t>(chains));
+  const std::size_t whole = row.size() / 64 * 64;
+  for (std::size_t c = 0; c < row.size(); ++c)
+    add_to(lanes[c < whole ? c / 16 % lanes.size() : 0][c % 16], row[c]);
+  for (std::size_t chain = 1; chain < lanes.size(); ++chain) {
+    for (std::size_t l = 0; l < 16; ++l) lanes[0][l].add(lanes[chain][l]);
+  }
+  return pairwise_model(lanes[0]);
 }
 
 // The same of T's sums of four columns.
 template <class T> Extended<T> four_at_once_model(const std::vector<T>& row) {
-  Lane<T> lanes[16];
+  std::array<Lane<T>, 16> lanes;
   const std::size_t whole = row.size() / 64 * 64;
   for (std::size_t step = 0; step < whole; step += 64) {
     for (std::size_t l = 0; l < 16; ++l) {
@@ -75,9 +87,6 @@ template <class T> Extended<T> four_at_once_model(const std::vector<T>& row) {
   return pairwise_model(lanes);
 }
 
-double words_of(Extended<float> x) { return x.value; }
-double words_of(Extended<double> x) { return x.hi + x.lo; }
-
 template <class K> struct Fold : testing::Test {};
 template <class T, class Arch> struct Kind {
   using Scalar = T;
@@ -87,37 +96,58 @@ using Kinds = testing::Types<Kind<float, simd::DefaultArch>, Kind<double, simd::
                              Kind<float, simd::NoSimd>, Kind<double, simd::NoSimd>>;
 TYPED_TEST_SUITE(Fold, Kinds);
 
-// The rows of a block: the sums of x and of its squares column by column, and of x and 2x four at once.
+// A sum's first word; of double, both added.
+template <class Number> Number number_of(const Extended<float, Number>& x) { return x.value; }
+template <class Number> Number number_of(const Extended<double, Number>& x) { return x.hi + x.lo; }
+
+// Sum s of row r of a block's, which are loaded as many at once as a vector of doubles has elements.
+template <class T, int Sums, class Loaded> double sum_of(const Loaded& sums, int r, int count, int s) {
+  using V = typename Loaded::Vector;
+  Extended<T, V> sum[static_cast<std::size_t>(Sums)];
+  double of_rows[static_cast<std::size_t>(V::width)];
+  sums.load(r / V::width * V::width, count, sum);
+  simd::Numbers<V>::to(of_rows, number_of(sum[s]));
+  return of_rows[r % V::width];
+}
+
+// The rows of a block: the sums of x and of its squares column by column, by one chain and by two, and of x and 2x four
+// at once.
 template <class T, class Block>
 void check_block(const Block& block, const Strided<const T>& rows, Index hidden,
                  const std::vector<std::vector<T>>& values) {
-  using V = typename Block::Vector;
-  const LoadedRows<T> source{rows};
-  Extended<T> sums[static_cast<std::size_t>(Block::capacity)][2],
-      of_four[static_cast<std::size_t>(Block::capacity)][2];
-  fold<2>(block, hidden, EachColumn{[&](auto at, auto* sum) {
-            const auto x = source.doubles(block, at);
-            sum[0].add(x);
-            sum[1].add_product(x, x);
-          }},
-          sums);
-  fold<2>(block, hidden, FourAtOnce{[&](auto at) {
-            const V x = source.load(block, at);
-            return Terms<V, 2>{{x, x + x}};
-          }},
-          of_four);
+  SumsOf<Block, 2> one_chain, two_chains, of_four;
+  block.folded([&](const auto& folded, int first) {
+    using V = typename std::decay_t<decltype(folded)>::Vector;
+    const LoadedRows<T> source{rows};
+    const auto add = [&](auto at, auto* sum) {
+      const auto x = source.doubles(folded, at);
+      sum[0].add(x);
+      sum[1].add_product(x, x);
+    };
+    fold(folded, hidden, each_column<2>(add), one_chain, first);
+    fold(folded, hidden, each_column<2, 2>(add), two_chains, first);
+    fold(folded, hidden, four_at_once<2>([&](auto at) {
+           const V x = source.load(folded, at);
+           return Terms<V, 2>{{x, x + x}};
+         }),
+         of_four, first);
+  });
   for (int r = 0; r < block.count(); ++r) {
     const std::vector<T>& row = values[static_cast<std::size_t>(r)];
-    const auto expect = [&](const char* what, Extended<T> got, Extended<T> model) {
-      EXPECT_EQ(bits_of(words_of(got)), bits_of(words_of(model)))
-          << what << ", row " << r << ", hidden " << hidden;
+    const auto expect = [&](const char* what, const auto& sums, int s, const Extended<T>& model) {
+      EXPECT_EQ(bits_of((sum_of<T, 2>(sums, r, block.count(), s))), bits_of(number_of(model)))
+          << what << ", row " << r << " of " << block.count() << ", hidden " << hidden;
     };
-    expect("sum", sums[r][0], fold_model(row, [](Lane<T>& lane, T x) { lane.add(x); }));
-    expect("squares", sums[r][1], fold_model(row, [](Lane<T>& lane, T x) { lane.add_square(x); }));
-    expect("four at once", of_four[r][0], four_at_once_model(row));
+    const auto add = [](Lane<T>& lane, T x) { lane.add(x); };
+    const auto add_square = [](Lane<T>& lane, T x) { lane.add_square(x); };
+    expect("sum", one_chain, 0, fold_model(row, 1, add));
+    expect("squares", one_chain, 1, fold_model(row, 1, add_square));
+    expect("sum of two chains", two_chains, 0, fold_model(row, 2, add));
+    expect("squares of two chains", two_chains, 1, fold_model(row, 2, add_square));
+    expect("four at once", of_four, 0, four_at_once_model(row));
     std::vector<T> twice = row;
     for (T& x : twice) x += x;
-    expect("the double, four at once", of_four[r][1], four_at_once_model(twice));
+    expect("the double, four at once", of_four, 1, four_at_once_model(twice));
   }
 }
 
@@ -138,12 +168,12 @@ TYPED_TEST(Fold, OfContiguousRowsIsTheTree) {
   using T = typename TypeParam::Scalar;
   using Arch = typename TypeParam::Architecture;
   for (Index hidden : hiddens) {
-    const auto values = random_rows<T>(2, hidden);
+    const auto values = random_rows<T>(8, hidden);
     std::vector<T> memory;
     for (const auto& row : values) memory.insert(memory.end(), row.begin(), row.end());
     const Strided<const T> rows{memory.data(), hidden, 1};
-    check_block<T>(RowsAlong<T, Arch, 1>{0}, rows, hidden, values);
-    check_block<T>(RowsAlong<T, Arch, 1>{1}, rows, hidden, {values[1]});
+    for (int count : {1, 2, 3, 5, 8}) check_block<T>(BlockAlong<T, Arch>{0, count}, rows, hidden, values);
+    check_block<T>(BlockAlong<T, Arch>{7, 1}, rows, hidden, {values[7]});
   }
 }
 

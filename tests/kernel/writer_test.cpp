@@ -13,7 +13,7 @@ namespace {
 using namespace simdnorm;
 
 template <class K> struct Writers : testing::Test {
-  ~Writers() override { set_streaming_threshold(last_cache_bytes() / 2); }
+  ~Writers() override { set_streaming_threshold(last_cache_bytes() / 8 * 3); }
 };
 using Elements = testing::Types<float, double>;
 TYPED_TEST_SUITE(Writers, Elements);

@@ -68,11 +68,11 @@ TYPED_TEST(InvarianceSweep, HiddenSizesWherePathsChange) {
   }
 }
 
-// Blocks of 2 rows again where all rows together take more than 4 MiB.
+// Rows are written past the caches where those that are read and written take more than the threshold.
 TYPED_TEST(InvarianceSweep, NumbersOfRowsWherePathsChange) {
   for (Norm norm : oracle::norms) {
-    for (Index hidden : {64, 128, 100}) {
-      const Index rows = (Index(4) << 20) / static_cast<Index>(sizeof(TypeParam)) / hidden;
+    for (Index hidden : {128, 256, 1000}) {
+      const Index rows = streaming_threshold() / 2 / static_cast<Index>(sizeof(TypeParam)) / hidden;
       const Alone<TypeParam> alone(norm, rows + 2, hidden);
       for (Index near = rows - 1; near <= rows + 2; ++near) alone.check(near);
     }

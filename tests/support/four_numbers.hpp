@@ -28,6 +28,15 @@ template <class T> struct Register<T, FourNumbers> {
   static type mul(type a, type b) {
     return each([](T x, T y) { return One::mul(x, y); }, a, b);
   }
+  static type div(type a, type b) {
+    return each([](T x, T y) { return One::div(x, y); }, a, b);
+  }
+  static type square_root(type a) {
+    return each([](T x, T) { return One::square_root(x); }, a, a);
+  }
+  static bool in_order(type a, type b) {
+    return a[0] <= b[0] && a[1] <= b[1] && a[2] <= b[2] && a[3] <= b[3];
+  }
   static type add_exact_product(type a, type b, type c) { return add(mul(a, b), c); }
   static type upper_digits(type a) {
     return each([](T x, T) { return One::upper_digits(x); }, a, a);

@@ -11,32 +11,50 @@ namespace simdnorm {
 /// means[r] = the means over row r that dx needs; NaN, and so will be dx, where one of them is not finite.
 /// `scale` maps dy to g, the gradient of xhat.
 template <class Statistic, class Block, class Dy, class X, class Scale, class T>
-SIMDNORM_NOINLINE void gradient_means(Block block, Index hidden, Dy dy, X x, Scale scale,
-                                      const RowMoments<T>* moments, GradientMeans<T>* means) {
-  Extended<T> sums[static_cast<std::size_t>(Block::capacity)][Statistic::sums];
+SIMDNORM_NOINLINE void gradient_means(Block block, Index hidden, const Dy& dy_of_rows, const X& x_of_rows,
+                                      const Scale& scale_of_rows, const RowMoments<T>* moments,
+                                      GradientMeans<T>* means) {
+  const Dy dy = dy_of_rows;
+  const X x = x_of_rows;
+  const Scale scale = scale_of_rows;
+  using Sums = SumsOf<Block, Statistic::sums>;
+  using V = typename Sums::Vector;
+  Sums sums;
   block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
     using Rows = std::decay_t<decltype(rows)>;
     const auto values = scaled(rows, x, moments + first);
     const typename Statistic::template Normalizer<Rows> xhat(rows, moments + first);
-    fold<Statistic::sums>(rows, hidden, FourAtOnce{[&](auto at) SIMDNORM_INLINE_LAMBDA {
-                            const auto g = scale.at(rows, at)(dy.load(rows, at));
-                            return Statistic::gradient_term(g, xhat(at, values.load(rows, at)));
-                          }},
-                          sums + first);
+    fold(rows, hidden, four_at_once<Statistic::sums>([&](auto at) SIMDNORM_INLINE_LAMBDA {
+           const auto g = scale.at(rows, at)(dy.load(rows, at));
+           return Statistic::gradient_term(g, xhat(at, values.load(rows, at)));
+         }),
+         sums, first);
   });
-  for (int r = 0; r < block.count(); ++r) {
-    means[r] = Statistic::gradient_means(sums[r], hidden);
-    if (SIMDNORM_UNLIKELY(!(std::isfinite(means[r].g) && std::isfinite(means[r].g_xhat))))
-      means[r] = {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::quiet_NaN()};
+  for (int first = 0; first < block.count(); first += V::width) {
+    Extended<T, V> sum[Statistic::sums];
+    T g[V::width] = {}, g_xhat[V::width];
+    sums.load(first, block.count(), sum);
+    Statistic::gradient_means(sum, hidden, g, g_xhat);
+    for (int r = first; r < std::min(first + V::width, block.count()); ++r) {
+      means[r] = {g[r - first], g_xhat[r - first]};
+      if (SIMDNORM_UNLIKELY(!(std::isfinite(means[r].g) && std::isfinite(means[r].g_xhat))))
+        means[r] = {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::quiet_NaN()};
+    }
   }
 }
 
 /// dx for some columns of some rows, and what they add to `totals`.
 template <class Statistic, class Gradient, class Rows, class Range, class Dy, class X, class Scale, class Dx,
           class T, class Totals>
-SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, Dy dy, X x, Scale scale,
-                                     const RowMoments<T>* moments, const GradientMeans<T>* means, Dx dx,
-                                     Totals totals) {
+SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_rows, const X& x_of_rows,
+                                     const Scale& scale_of_rows, const RowMoments<T>* moments,
+                                     const GradientMeans<T>* means, const Dx& dx_of_rows,
+                                     const Totals& totals_of_rows) {
+  const Dy dy = dy_of_rows;
+  const X x = x_of_rows;
+  const Scale scale = scale_of_rows;
+  const Dx dx = dx_of_rows;
+  const Totals totals = totals_of_rows;
   const auto values = scaled(rows, x, moments);
   const auto dx_values = scaled_sink(rows, dx, moments);
   const typename Statistic::template Normalizer<Rows> normalized(rows, moments);
@@ -68,8 +86,8 @@ SIMDNORM_INLINE bool all_ordinary(const RowMoments<T>* moments, const GradientMe
 /// The same for rows that are not.
 template <class Statistic, class Gradient, class Rows, class Dy, class X, class Scale, class Dx, class T,
           class Totals>
-SIMDNORM_COLD void differentiate_rare(Rows rows, Index hidden, Dy dy, X x, Scale scale,
-                                      const RowMoments<T>* moments, Dx dx, Totals totals) {
+SIMDNORM_COLD void differentiate_rare(Rows rows, Index hidden, const Dy& dy, const X& x, const Scale& scale,
+                                      const RowMoments<T>* moments, const Dx& dx, const Totals& totals) {
   GradientMeans<T> means[Rows::capacity];
   for (int r = 0; r < rows.count(); ++r)
     gradient_means<Statistic>(rows.row(r), hidden, dy, x, scale, moments + r, means + r);

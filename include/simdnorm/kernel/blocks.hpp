@@ -7,6 +7,7 @@ namespace simdnorm {
 
 /// A few contiguous rows, folded one by one and mapped in pairs. (Of rows side by side, RowsAcross is the block.)
 template <class T, class Arch> struct BlockAlong {
+  using Scalar = T;
   using Architecture = Arch;
   static constexpr int capacity = 8;
 
@@ -27,36 +28,37 @@ template <class T, class Arch> struct BlockAlong {
   }
 };
 
-/// Contiguous rows, in blocks of 8 that stay in the first-level cache, else of 4 or 2 that stay in the second,
-/// and of 2 where short rows come from beyond the caches; the last block may have fewer.
+/// Blocks that are worth handing to another thread.
+inline Index blocks_per_task_of(Index elements_per_block) {
+  constexpr Index elements_per_task = 16384;
+  return std::max<Index>(1, elements_per_task / elements_per_block);
+}
+
+/// Contiguous rows, in blocks of 8 that stay in the first-level cache, else of 4 or 2 that stay in the second; the last
+/// block may have fewer.
 template <class T, class Arch = simd::DefaultArch> class BlocksAlong {
  public:
   using Architecture = Arch;
   explicit BlocksAlong(RowShape shape) : shape_(shape) {
     const Index bytes_per_row = shape.hidden * static_cast<Index>(sizeof(T));
-    if (bytes_per_row > 1536) {
-      rows_per_block_ = bytes_per_row > 65536 ? 2 : 4;
-    } else if (shape.rows * bytes_per_row > Index(4) << 20) {
-      rows_per_block_ = 2;
-    }
+    if (bytes_per_row > 1536) log2_rows_ = bytes_per_row > 65536 ? 1 : 2;
   }
-  Index rows_per_block() const { return rows_per_block_; }
-  Index count() const { return (shape_.rows + rows_per_block_ - 1) / rows_per_block_; }
-  Index elements() const { return rows_per_block_ * shape_.hidden; }  // of one block
-  /// Blocks that are worth handing to another thread.
-  Index per_task() const { return std::max<Index>(1, elements_per_task / elements()); }
+  Index rows_per_block() const { return Index(1) << log2_rows_; }
+  Index count() const { return (shape_.rows + rows_per_block() - 1) >> log2_rows_; }
+  Index elements() const { return shape_.hidden << log2_rows_; }  // of one block
+  Index per_task() const { return blocks_per_task_of(elements()); }
 
   /// Calls f(block) for the blocks [first, last) that exist.
   template <class F> SIMDNORM_INLINE void each(Index first, Index last, const F& f) const {
-    const Index last_row = std::min(rows_per_block_ * last, shape_.rows);
-    for (Index row = rows_per_block_ * first; row < last_row; row += rows_per_block_)
-      f(BlockAlong<T, Arch>{row, static_cast<int>(std::min(rows_per_block_, last_row - row))});
+    const Index step = rows_per_block(), last_row = std::min(step * last, shape_.rows);
+    for (Index row = step * first; row < last_row; row += step)
+      f(BlockAlong<T, Arch>{row, static_cast<int>(std::min(step, last_row - row))});
   }
 
  private:
-  static constexpr Index elements_per_task = 16384;
   RowShape shape_;
-  Index rows_per_block_ = BlockAlong<T, Arch>::capacity;
+  int log2_rows_ = 3;
+  static_assert(BlockAlong<T, Arch>::capacity == 8);
 };
 
 /// Rows that lie side by side, in blocks of up to 256 bytes of each column.
@@ -68,7 +70,7 @@ template <class T, class Arch = simd::DefaultArch> class BlocksAcross {
   static constexpr Index rows_per_block() { return RowsAcross<T, Arch>::capacity; }
   Index count() const { return shape_.rows / shape_.after * per_item_; }
   Index elements() const { return std::min<Index>(rows_per_block(), shape_.after) * shape_.hidden; }
-  Index per_task() const { return std::max<Index>(1, elements_per_task / elements()); }
+  Index per_task() const { return blocks_per_task_of(elements()); }
 
   template <class F> SIMDNORM_INLINE void each(Index first, Index last, const F& f) const {
     for (Index b = first; b < std::min(last, count()); ++b) {
@@ -80,7 +82,6 @@ template <class T, class Arch = simd::DefaultArch> class BlocksAcross {
   }
 
  private:
-  static constexpr Index elements_per_task = 16384;
   RowShape shape_;
   Index per_item_;
 };

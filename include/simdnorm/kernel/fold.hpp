@@ -1,20 +1,17 @@
 // A row folded into sums: the loop over its columns, by the tree that row.hpp describes.
 #pragma once
 
-#include <iterator>
-
+#include "../simd_transpose.hpp"
 #include "row.hpp"
 
 namespace simdnorm {
 
-/// The sums over a row, of rows whose elements' type is that of `Rows`.
-template <class Rows, int Sums>
-using RowSums = Extended<typename Rows::Scalar>[static_cast<std::size_t>(Sums)];
-
 // --- what is added to the sums of a vector of lanes: one column of each, or the four of a step ---
 
-/// Column by column: one(at, sum) adds what it is to sum[0], sum[1], ...; beyond at.lanes it must add 0.
-template <class One> struct EachColumn {
+/// Column by column: one(at, sum) adds what it is to sum[0], sum[1], ...; beyond at.lanes it must add 0. The columns of a
+/// step are added to `Chains` arrays of `Sums` sums in turns, so that more additions are under way at once.
+template <int Sums, int Chains, class One> struct EachColumn {
+  static constexpr int sums = Sums, chains = Chains;
   One one;
 
   template <class Lanes, class Sum> SIMDNORM_INLINE void add_one(At<Lanes> at, Sum* sum) const {
@@ -22,63 +19,114 @@ template <class One> struct EachColumn {
   }
   template <class Lanes, class Sum> SIMDNORM_INLINE void add_four(At<Lanes> at, Sum* sum) const {
     simd::unroll<4>([&](auto k) SIMDNORM_INLINE_LAMBDA {
-      one(At<Lanes>{at.lanes, at.column + k * fold_lanes, at.row, at.lane}, sum);
+      one(At<Lanes>{at.lanes, at.column + k * fold_lanes, at.row, at.lane}, sum + k % Chains * Sums);
     });
   }
 };
-template <class One> EachColumn(One) -> EachColumn<One>;
+template <int Sums, int Chains = 1, class One>
+SIMDNORM_INLINE EachColumn<Sums, Chains, One> each_column(One one) {
+  return {one};
+}
 
 /// What columns add to each of `Sums` sums, in T.
 template <class Vector, int Sums> struct Terms { Vector sum[static_cast<std::size_t>(Sums)]; };
 
 /// term(at): what a column adds, 0 beyond at.lanes. Of a step's four columns (e0 + e1) + (e2 + e3), in T.
-template <class Term> struct FourAtOnce {
+template <int Sums, class Term> struct FourAtOnce {
+  static constexpr int sums = Sums, chains = 1;
   Term term;
 
   template <class Lanes, class Sum> SIMDNORM_INLINE void add_one(At<Lanes> at, Sum* sum) const {
     const auto e = term(at);
-    for (std::size_t s = 0; s < std::size(e.sum); ++s) sum[s].add(simd::as_doubles(e.sum[s]));
+    for (std::size_t s = 0; s < static_cast<std::size_t>(Sums); ++s) sum[s].add(simd::as_doubles(e.sum[s]));
   }
   template <class Lanes, class Sum> SIMDNORM_INLINE void add_four(At<Lanes> at, Sum* sum) const {
     const auto e = [&](int k) SIMDNORM_INLINE_LAMBDA {
       return term(At<Lanes>{at.lanes, at.column + k * fold_lanes, at.row, at.lane});
     };
     const auto e0 = e(0), e1 = e(1), e2 = e(2), e3 = e(3);
-    for (std::size_t s = 0; s < std::size(e0.sum); ++s)
+    for (std::size_t s = 0; s < static_cast<std::size_t>(Sums); ++s)
       sum[s].add(simd::as_doubles((e0.sum[s] + e1.sum[s]) + (e2.sum[s] + e3.sum[s])));
   }
 };
-template <class Term> FourAtOnce(Term) -> FourAtOnce<Term>;
+template <int Sums, class Term> SIMDNORM_INLINE FourAtOnce<Sums, Term> four_at_once(Term term) {
+  return {term};
+}
 
 // --- contiguous rows, one by one: the lanes' sums stay in registers ---
 
-/// The sums of a vector's elements, added pairwise.
-template <class Arch> SIMDNORM_INLINE Extended<float> sum_of_elements(const VectorSum<float, Arch>& sums) {
-  using V = simd::Vector<double, Arch>;
-  double elements[static_cast<std::size_t>(V::width)];
-  simd::store(simd::All{}, elements,
-              pairwise<simd::Doubles<float, Arch>::parts>(
-                  [&](int i) SIMDNORM_INLINE_LAMBDA { return sums.sum.part[i]; }));
-  return pairwise<V::width>([&](int i) { return elements[i]; });
+/// The sums of a row's lanes, once they are added to as many as a vector of doubles has: Extended, but for the order of
+/// double's words.
+template <class Arch> using OfFloats = Extended<float, simd::Vector<double, Arch>>;
+template <class T, class Arch>
+using LaneSums = std::conditional_t<std::is_same_v<T, float>, OfFloats<Arch>, VectorSum<double, Arch>>;
+
+template <class Arch> SIMDNORM_INLINE OfFloats<Arch> lane_sums(const VectorSum<float, Arch>& sums) {
+  return pairwise<simd::Doubles<float, Arch>::parts>([&](int i)
+                                                         SIMDNORM_INLINE_LAMBDA { return sums.sum.part[i]; });
 }
-template <class Arch> SIMDNORM_INLINE Extended<double> sum_of_elements(const VectorSum<double, Arch>& sums) {
-  constexpr int width = simd::Vector<double, Arch>::width;
-  double words[static_cast<std::size_t>(2 * width)];
-  sums.store(words, width);
-  const auto total = pairwise<width>([&](int i) {
-    VectorSum<double, simd::NoSimd> element;
-    element.load(words + i, width);
-    return element;
-  });
-  return Extended<double>::two_sum(total.hi.value, total.lo.value);
+template <class Arch> SIMDNORM_INLINE VectorSum<double, Arch> lane_sums(const VectorSum<double, Arch>& sums) {
+  return sums;
 }
 
-/// sums[0][s] = the sum of what `add` adds over all columns of a contiguous row.
-template <int Sums, class T, class Arch, class Add>
+template <int Distance, class Arch>
+SIMDNORM_INLINE void interleave(const OfFloats<Arch>& a, const OfFloats<Arch>& b, OfFloats<Arch>& lower,
+                                OfFloats<Arch>& upper) {
+  simd::interleave<Distance>(a.value, b.value, lower.value, upper.value);
+}
+template <int Distance, class Arch>
+SIMDNORM_INLINE void interleave(const VectorSum<double, Arch>& a, const VectorSum<double, Arch>& b,
+                                VectorSum<double, Arch>& lower, VectorSum<double, Arch>& upper) {
+  simd::interleave<Distance>(a.hi, b.hi, lower.hi, upper.hi);
+  simd::interleave<Distance>(a.lo, b.lo, lower.lo, upper.lo);
+}
+/// Element i is the sum of the elements of rows[i], added pairwise; `Rows` at once, as many as a vector has elements.
+template <int Rows, class Arch, class Sums> SIMDNORM_INLINE Sums sums_of_elements(Sums* rows) {
+  if constexpr (Rows > 1) {
+    constexpr int half = Rows / 2;
+    simd::unroll<half>([&](auto i) SIMDNORM_INLINE_LAMBDA {
+      Sums lower, upper;
+      interleave<half, Arch>(rows[i], rows[i + half], lower, upper);
+      rows[i] = lower + upper;
+    });
+    return sums_of_elements<half, Arch>(rows);
+  } else {
+    return rows[0];
+  }
+}
+
+/// `Sums` sums of each of up to `Rows` contiguous rows. (SumsAcross: of rows side by side.) load(r, count, sum) brings
+/// those of the row r and of as many after it as a vector of doubles has elements, of `count` rows in all; beyond them
+/// any of these rows may stand.
+template <class T, class Arch, int Sums, int Rows> class SumsAlong {
+ public:
+  using Vector = simd::Vector<double, Arch>;
+
+  SIMDNORM_INLINE void set(int s, int r, const VectorSum<T, Arch>& sum) { of_[s][r] = lane_sums(sum); }
+  SIMDNORM_INLINE void load(int r, int count, Extended<T, Vector>* sum) const {
+    constexpr int width = Vector::width;
+    simd::unroll<Sums>([&](auto s) SIMDNORM_INLINE_LAMBDA {
+      LaneSums<T, Arch> rows[static_cast<std::size_t>(width)];
+      simd::unroll<width>([&](auto i)
+                              SIMDNORM_INLINE_LAMBDA { rows[i] = of_[s][std::min<int>(r + i, count - 1)]; });
+      sum[s] = extended(sums_of_elements<width, Arch>(rows));
+    });
+  }
+
+ private:
+  static SIMDNORM_INLINE auto extended(const OfFloats<Arch>& sums) { return sums; }
+  static SIMDNORM_INLINE auto extended(const VectorSum<double, Arch>& sums) {
+    return Extended<double, Vector>::two_sum(sums.hi, sums.lo);
+  }
+  LaneSums<T, Arch> of_[static_cast<std::size_t>(Sums)][static_cast<std::size_t>(Rows)];
+};
+
+/// The sums of what `add` adds over all columns of a contiguous row, as those of row r of `sums`.
+template <class T, class Arch, int Sums, int Rows, class Add>
 SIMDNORM_INLINE void fold(const RowsAlong<T, Arch, 1>& row, Index hidden, const Add& add,
-                          RowSums<RowsAlong<T, Arch, 1>, Sums>* sums) {
+                          SumsAlong<T, Arch, Sums, Rows>& sums, int r) {
   constexpr int width = std::decay_t<decltype(row)>::width, parts = fold_lanes / width;
-  VectorSum<T, Arch> lanes[static_cast<std::size_t>(parts)][static_cast<std::size_t>(Sums)];
+  VectorSum<T, Arch> lanes[static_cast<std::size_t>(parts)][static_cast<std::size_t>(Sums * Add::chains)];
   Index c = 0;
   for (; c + fold_step <= hidden; c += fold_step) {
     simd::unroll<parts>([&](auto part) SIMDNORM_INLINE_LAMBDA {
@@ -95,46 +143,69 @@ SIMDNORM_INLINE void fold(const RowsAlong<T, Arch, 1>& row, Index hidden, const 
       }
     });
   }
-  for (int s = 0; s < Sums; ++s)
-    sums[0][s] =
-        sum_of_elements(pairwise<parts>([&](int part) SIMDNORM_INLINE_LAMBDA { return lanes[part][s]; }));
+  simd::unroll<Sums>([&](auto s) SIMDNORM_INLINE_LAMBDA {
+    sums.set(s, r, pairwise<parts>([&](int part) SIMDNORM_INLINE_LAMBDA {
+               return pairwise<Add::chains>(
+                   [&](int chain) SIMDNORM_INLINE_LAMBDA { return lanes[part][chain * Sums + s]; });
+             }));
+  });
 }
 
 // --- rows side by side, together: the lanes' sums lie in memory ---
 
-/// sums[r][s] = the 16 lanes of each row and sum, added pairwise.
-template <int Sums, class Rows>
-SIMDNORM_NOINLINE void end_fold(const Rows& rows, double* lanes, RowSums<Rows, Sums>* sums) {
-  using T = typename Rows::Scalar;
-  using Lanes = VectorSum<T, typename Rows::Architecture>;
-  const Index count = rows.slots(Sums), one_lane = rows.slot(0, 1, 0);
-  for (int s = 0; s < Sums; ++s) {
-    double* const first = lanes + rows.slot(s, 0, 0);
-    for (Index half = fold_lanes / 2 * one_lane; half >= one_lane; half /= 2) {
-      for (Index i = 0; i < half; i += Rows::width) {
-        Lanes a, b;
-        a.load(first + i, count);
-        b.load(first + half + i, count);
-        (a + b).store(first + i, count);
+/// `Sums` sums of each of some rows side by side.
+template <class T, class Arch, int Sums> class SumsAcross {
+ public:
+  using Vector = simd::Vector<double, Arch>;
+
+  /// Takes the lanes' sums of each row, chain and sum: the chains' are added, then the 16 lanes' pairwise.
+  template <int Chains> SIMDNORM_NOINLINE void set(const RowsAcross<T, Arch>& rows, double* lanes) {
+    const Index count = rows.slots(Chains * Sums), one_lane = rows.slot(0, 1, 0);
+    for (int s = 0; s < Sums; ++s) {
+      double* const first = lanes + rows.slot(s, 0, 0);
+      for (int chain = 1; chain < Chains; ++chain)
+        add_totals<T, Arch>(lanes + rows.slot(chain * Sums + s, 0, 0), fold_lanes * one_lane, count, first);
+      for (Index half = fold_lanes / 2 * one_lane; half >= one_lane; half /= 2)
+        add_totals<T, Arch>(first + half, half, count, first);
+      for (Index i = 0; i < one_lane; i += RowsAcross<T, Arch>::width) {
+        VectorSum<T, Arch> sum;
+        sum.load(first + i, count);
+        sum.store(of_[s] + i, capacity);
       }
     }
-    for (int r = 0; r < rows.count(); ++r) sums[r][s] = total_at<T>(first, count, r);
   }
-}
+  SIMDNORM_INLINE void load(int r, int /*count*/, Extended<T, Vector>* sum) const {
+    for (int s = 0; s < Sums; ++s) {
+      const double* const p = of_[s] + r;
+      const Vector first = simd::load<Vector>(simd::All{}, p);
+      if constexpr (std::is_same_v<T, float>) {
+        sum[s] = first;
+      } else {
+        sum[s] = Extended<T, Vector>::two_sum(first, simd::load<Vector>(simd::All{}, p + capacity));
+      }
+    }
+  }
 
-/// sums[r][s] = the sum of what `add` adds over all columns of each of rows side by side.
-template <int Sums, class T, class Arch, class Add>
+ private:
+  static constexpr int capacity = RowsAcross<T, Arch>::capacity;
+  alignas(
+      64) double of_[static_cast<std::size_t>(Sums)][static_cast<std::size_t>(capacity * Extended<T>::words)];
+};
+
+/// The same for each of rows side by side.
+template <class T, class Arch, int Sums, class Add>
 SIMDNORM_INLINE void fold(const RowsAcross<T, Arch>& rows, Index hidden, const Add& add,
-                          RowSums<RowsAcross<T, Arch>, Sums>* sums) {
+                          SumsAcross<T, Arch, Sums>& sums, int /*r*/) {
   constexpr int words = Extended<T>::words, capacity = RowsAcross<T, Arch>::capacity;
-  alignas(64) double lanes[static_cast<std::size_t>(capacity * Sums * fold_lanes * words)];
-  const Index count = rows.slots(Sums);
+  constexpr int slots = Sums * Add::chains;
+  alignas(64) double lanes[static_cast<std::size_t>(capacity * slots * fold_lanes * words)];
+  const Index count = rows.slots(slots);
   std::fill(lanes, lanes + count * words, 0.0);
   const auto at_lane = [&](int lane, auto at, auto&& add_to) SIMDNORM_INLINE_LAMBDA {
-    VectorSum<T, Arch> sum[static_cast<std::size_t>(Sums)];
-    for (int s = 0; s < Sums; ++s) sum[s].load(lanes + rows.slot(s, lane, at.row), count);
+    VectorSum<T, Arch> sum[static_cast<std::size_t>(slots)];
+    for (int s = 0; s < slots; ++s) sum[s].load(lanes + rows.slot(s, lane, at.row), count);
     add_to(sum);
-    for (int s = 0; s < Sums; ++s) sum[s].store(lanes + rows.slot(s, lane, at.row), count);
+    for (int s = 0; s < slots; ++s) sum[s].store(lanes + rows.slot(s, lane, at.row), count);
   };
   Index c = 0;
   for (; c + fold_step <= hidden; c += fold_step) {
@@ -150,7 +221,12 @@ SIMDNORM_INLINE void fold(const RowsAcross<T, Arch>& rows, Index hidden, const A
       at_lane(lane, at, [&](auto* sum) SIMDNORM_INLINE_LAMBDA { add.add_one(at, sum); });
     });
   }
-  end_fold<Sums>(rows, lanes, sums);
+  sums.template set<Add::chains>(rows, lanes);
 }
+
+/// The sums of a block's rows, of the type that fits the block.
+template <class Block, int Sums, class T = typename Block::Scalar, class Arch = typename Block::Architecture>
+using SumsOf = std::conditional_t<std::is_same_v<Block, RowsAcross<T, Arch>>, SumsAcross<T, Arch, Sums>,
+                                  SumsAlong<T, Arch, Sums, Block::capacity>>;
 
 }  // namespace simdnorm

@@ -8,11 +8,16 @@
 
 namespace simdnorm {
 
-/// y = epilogue(xhat) for some columns of some rows. The policies come by value, here and in all that
-/// loops over columns: stores to y can then not be taken for changes to them, and what they hold stays in registers.
+/// y = epilogue(xhat) for some columns of some rows. The policies are copied, here and in all that loops over columns:
+/// stores to y can then not be taken for changes to them, and what they hold stays in registers. (Passed by value they
+/// would be written and read again for each call.)
 template <class Statistic, class Rows, class Range, class Source, class Epilogue, class Sink, class T>
-SIMDNORM_NOINLINE void normalize(Rows rows, Range columns, Source source, const RowMoments<T>* moments,
-                                 Epilogue epilogue, Sink sink) {
+SIMDNORM_NOINLINE void normalize(Rows rows, Range columns, const Source& source_of_rows,
+                                 const RowMoments<T>* moments, const Epilogue& epilogue_of_rows,
+                                 const Sink& sink_of_rows) {
+  const Source source = source_of_rows;
+  const Epilogue epilogue = epilogue_of_rows;
+  const Sink sink = sink_of_rows;
   const auto x = scaled(rows, source, moments);
   const typename Statistic::template Normalizer<Rows> xhat(rows, moments);
   rows.visit(
@@ -25,8 +30,8 @@ SIMDNORM_NOINLINE void normalize(Rows rows, Range columns, Source source, const 
 
 /// The same for rows of which one is scaled or not finite, and then all NaN: row by row.
 template <class Statistic, class Rows, class Source, class Epilogue, class Sink, class T>
-SIMDNORM_COLD void normalize_each(Rows rows, Index hidden, Source source, const RowMoments<T>* moments,
-                                  Epilogue epilogue, Sink sink) {
+SIMDNORM_COLD void normalize_each(Rows rows, Index hidden, const Source& source, const RowMoments<T>* moments,
+                                  const Epilogue& epilogue, const Sink& sink) {
   for (int r = 0; r < rows.count(); ++r)
     normalize<Statistic>(rows.row(r), Columns{0, hidden}, source, moments + r, epilogue,
                          CanonicalSink<Sink>{sink});

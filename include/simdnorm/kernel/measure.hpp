@@ -10,54 +10,84 @@
 
 namespace simdnorm {
 
-/// sums[r] = the statistic's sums of row r, read times moments[r].scale.
+/// The moments of a block's rows from r on, as many as `lanes` means, from their sums. Returns whether each can be
+/// normalized as it is, and its moments are precise.
+template <class Statistic, class Lanes, class V, class T>
+SIMDNORM_INLINE bool finish_rows(Lanes lanes, const Extended<T, V> (&sums)[Statistic::sums], Index hidden,
+                                 double epsilon, RowMoments<T>* moments) {
+  Found<T, V::width> found;
+  const Extended<T, V> power = Statistic::finish(sums, V::broadcast(0), hidden, epsilon, found);
+  for (int i = 0; i < simd::count_of<V>(lanes); ++i)
+    moments[i] = {found.mean[i], found.mean_low[i], found.rstd[i], moments[i].scale};
+  return are_ordinary(lanes, power) && Statistic::are_precise(lanes, sums, hidden, power);
+}
+
+/// The same row by row, with measured[r] for each.
+template <class Statistic, class Sums, class T>
+SIMDNORM_COLD void finish_each_row(const Sums& sums, int count, Index hidden, double epsilon, bool* measured,
+                                   RowMoments<T>* moments) {
+  for (int r = 0; r < count; ++r) {
+    Extended<T, typename Sums::Vector> sum[Statistic::sums];
+    sums.load(r, count, sum);
+    measured[r] = finish_rows<Statistic>(simd::First{1}, sum, hidden, epsilon, moments + r);
+  }
+}
+
+/// Measures the rows of a block, read times moments[r].scale, by one fold. Returns whether all could be measured so; else
+/// measured[r] says which.
 template <class Statistic, class Block, class Source, class T>
-SIMDNORM_NOINLINE void fold_values(Block block, Source source, Index hidden, const RowMoments<T>* moments,
-                                   Extended<T> (*sums)[Statistic::sums]) {
+SIMDNORM_NOINLINE bool measure_about_zero(Block block, const Source& source_of_rows, Index hidden,
+                                          double epsilon, bool* measured, RowMoments<T>* moments) {
+  const Source source = source_of_rows;
+  using Sums = SumsOf<Block, Statistic::sums>;
+  using V = typename Sums::Vector;
+  Sums sums;
   block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
     const auto values = scaled(rows, source, moments + first);
-    fold<Statistic::sums>(rows, hidden, EachColumn{[&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
-                            Statistic::add(values.doubles(rows, at), sum);
-                          }},
-                          sums + first);
+    fold(rows, hidden,
+         each_column<Statistic::sums, Statistic::chains>([&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
+           Statistic::add(values.doubles(rows, at), sum);
+         }),
+         sums, first);
   });
-}
-
-/// The same about moments[r].mean.
-template <class Statistic, class Block, class Source, class T>
-SIMDNORM_COLD void fold_about_means(Block block, Source source, Index hidden, const RowMoments<T>* moments,
-                                    Extended<T> (*sums)[Statistic::sums]) {
-  block.folded([&](const auto& rows, int first) {
-    const auto values = scaled(rows, source, moments + first);
-    const auto mean = rows.row_values(moments + first, &RowMoments<T>::mean);
-    fold<Statistic::sums>(rows, hidden, EachColumn{[&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
-                            Statistic::add_about(at.lanes, values.load(rows, at), mean(at), sum);
-                          }},
-                          sums + first);
-  });
-}
-
-/// moments = those of a row from its fold about 0. Returns whether they are precise and the row can be normalized as it
-/// is.
-template <class Statistic, class T>
-SIMDNORM_INLINE bool finish_about_zero(const Extended<T> (&sums)[Statistic::sums], Index hidden,
-                                       Extended<T> epsilon, RowMoments<T>& moments) {
-  const Extended<T> power = Statistic::finish(sums, T(0), hidden, epsilon, moments);
-  return is_ordinary<T>(power) && Statistic::is_precise(sums, hidden, power);
+  bool all = true;
+  for (int r = 0; r < block.count(); r += V::width) {
+    Extended<T, V> sum[Statistic::sums];
+    sums.load(r, block.count(), sum);
+    simd::with_lanes<V>(block.count() - r, [&](auto lanes) SIMDNORM_INLINE_LAMBDA {
+      all &= finish_rows<Statistic>(lanes, sum, hidden, epsilon, moments + r);
+    });
+  }
+  if (SIMDNORM_UNLIKELY(!all))
+    finish_each_row<Statistic>(sums, block.count(), hidden, epsilon, measured, moments);
+  return all;
 }
 
 /// Measures the rows of a block again that are not yet `measured`, about the means that were found. The squares have
 /// digits to spare then: such a mean is off by less than a deviation, or the row is constant.
 template <class Statistic, class Block, class Source, class T>
-SIMDNORM_INLINE void measure_about_means(const Block& block, const Source& source, Index hidden,
-                                         Extended<T> epsilon, bool* measured, RowMoments<T>* moments) {
+SIMDNORM_COLD void measure_about_means(Block block, const Source& source, Index hidden, double epsilon,
+                                       bool* measured, RowMoments<T>* moments) {
   if constexpr (Statistic::centered) {
-    Extended<T> sums[static_cast<std::size_t>(Block::capacity)][Statistic::sums];
-    fold_about_means<Statistic>(block, source, hidden, moments, sums);
+    using Sums = SumsOf<Block, Statistic::sums>;
+    using V = typename Sums::Vector;
+    Sums sums;
+    block.folded([&](const auto& rows, int first) {
+      const auto values = scaled(rows, source, moments + first);
+      const auto mean = rows.row_values(moments + first, &RowMoments<T>::mean);
+      fold(rows, hidden, each_column<Statistic::sums>([&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
+             Statistic::add_about(at.lanes, values.load(rows, at), mean(at), sum);
+           }),
+           sums, first);
+    });
     for (int r = 0; r < block.count(); ++r) {
-      if (!measured[r])
-        measured[r] =
-            is_ordinary<T>(Statistic::finish(sums[r], moments[r].mean, hidden, epsilon, moments[r]));
+      if (measured[r]) continue;
+      Extended<T, V> sum[Statistic::sums];
+      Found<T, V::width> found;
+      sums.load(r, block.count(), sum);
+      const V mean = V::broadcast(static_cast<double>(moments[r].mean));
+      measured[r] = are_ordinary(simd::First{1}, Statistic::finish(sum, mean, hidden, epsilon, found));
+      moments[r] = {found.mean[0], found.mean_low[0], found.rstd[0], moments[r].scale};
     }
   }
 }
@@ -106,12 +136,15 @@ SIMDNORM_COLD typename Row::Scalar constant_of(const Row& row, const Source& sou
   return difference[0] == T(0) ? value[0] : std::numeric_limits<T>::quiet_NaN();
 }
 
-/// 1/sqrt(epsilon) of any magnitude; 0 for 0 and for infinity. Scaled by an even power of two on the way.
+/// 1/sqrt(epsilon) of any magnitude; 0 for 0 and for infinity: a constant row is normalized to 0 then. Scaled by an even
+/// power of two on the way.
 template <class T> SIMDNORM_COLD T rstd_of_epsilon(T epsilon) {
+  if (!(epsilon > T(0) && std::isfinite(epsilon))) return T(0);
   int exponent = 0;
   const double fraction = std::frexp(static_cast<double>(epsilon), &exponent);
-  const Extended<T> near_one{std::ldexp(fraction, exponent % 2)};
-  return std::ldexp(rstd_of<T>(near_one), -(exponent / 2));
+  T rstd = T(0);
+  inverse_square_root(Extended<T>{std::ldexp(fraction, exponent % 2)}).round(&rstd);
+  return std::ldexp(rstd, -(exponent / 2));
 }
 
 /// Measures one row that cannot be normalized as it is: of extreme magnitude, constant, or not finite. (The
@@ -130,13 +163,13 @@ SIMDNORM_COLD RowMoments<typename Statistic::Scalar> measure_scaled(const Row& r
   }
 
   const double wide_scale = static_cast<double>(scale);
-  const Extended<T> epsilon{
-      simd::product(simd::product(static_cast<double>(statistic.epsilon), wide_scale), wide_scale)};
-  Extended<T> sums[static_cast<std::size_t>(Row::capacity)][Statistic::sums];
+  const double epsilon =
+      simd::product(simd::product(static_cast<double>(statistic.epsilon), wide_scale), wide_scale);
   RowMoments<T> moments{T(0), T(0), T(0), scale};
-  fold_values<Statistic>(row, source, hidden, &moments, sums);
-  bool measured = finish_about_zero<Statistic>(sums[0], hidden, epsilon, moments);
-  if (!measured) measure_about_means<Statistic>(row, source, hidden, epsilon, &measured, &moments);
+  bool measured = true;
+  if (!measure_about_zero<Statistic>(row, source, hidden, epsilon, &measured, &moments))
+    measure_about_means<Statistic>(row, source, hidden, epsilon, &measured, &moments);
+  if (!std::isfinite(moments.rstd)) moments.rstd = T(0);  // 1/sqrt(0), of a row of zeros; 1/sqrt(infinity)
   if (scale == T(1)) return moments;
   const double rstd = static_cast<double>(moments.rstd) * wide_scale;
   const double reach = 0x1p60;
@@ -147,10 +180,10 @@ SIMDNORM_COLD RowMoments<typename Statistic::Scalar> measure_scaled(const Row& r
 
 /// The rows that the first fold did not measure.
 template <class Statistic, class Block, class Source, class T>
-SIMDNORM_COLD void measure_again(Block block, Source source, Statistic statistic, Index hidden,
+SIMDNORM_COLD void measure_again(Block block, const Source& source, const Statistic& statistic, Index hidden,
                                  bool* measured, RowMoments<T>* moments) {
-  measure_about_means<Statistic>(block, source, hidden, Extended<T>{static_cast<double>(statistic.epsilon)},
-                                 measured, moments);
+  measure_about_means<Statistic>(block, source, hidden, static_cast<double>(statistic.epsilon), measured,
+                                 moments);
   for (int r = 0; r < block.count(); ++r) {
     if (!measured[r]) moments[r] = measure_scaled(block.row(r), source, statistic, hidden);
   }
@@ -160,16 +193,11 @@ SIMDNORM_COLD void measure_again(Block block, Source source, Statistic statistic
 template <class Statistic, class Block, class Source, class T>
 SIMDNORM_INLINE void measure(const Block& block, const Source& source, const Statistic& statistic,
                              Index hidden, RowMoments<T>* moments) {
-  Extended<T> sums[static_cast<std::size_t>(Block::capacity)][Statistic::sums];
+  bool measured[static_cast<std::size_t>(Block::capacity)];
   std::fill(moments, moments + block.count(), RowMoments<T>{T(0), T(0), T(0), T(1)});
-  fold_values<Statistic>(block, source, hidden, moments, sums);
-  const Extended<T> epsilon{static_cast<double>(statistic.epsilon)};
-  bool measured[static_cast<std::size_t>(Block::capacity)], all = true;
-  for (int r = 0; r < block.count(); ++r) {
-    measured[r] = finish_about_zero<Statistic>(sums[r], hidden, epsilon, moments[r]);
-    all &= measured[r];
-  }
-  if (SIMDNORM_UNLIKELY(!all)) measure_again(block, source, statistic, hidden, measured, moments);
+  if (SIMDNORM_UNLIKELY(!measure_about_zero<Statistic>(
+          block, source, hidden, static_cast<double>(statistic.epsilon), measured, moments)))
+    measure_again(block, source, statistic, hidden, measured, moments);
 }
 
 /// All rows may be read as they are: none is scaled, and none is NaN.

@@ -97,7 +97,7 @@ template <class T, class Arch, bool Beta> class ParameterGradient {
   void finish(Index segments, bool accumulate, T* dgamma, T* dbeta) const {
     const Index padded = padded_hidden(hidden_), count = sums * padded;
     double* const total = totals_of(0);
-    for (Index s = 1; s < segments; ++s) add_totals<T, Arch>(totals_of(s), count, total);
+    for (Index s = 1; s < segments; ++s) add_totals<T, Arch>(totals_of(s), count, count, total);
     if (dgamma != nullptr) finish(total, count, accumulate, dgamma);
     if (Beta && dbeta != nullptr) finish(total + padded, count, accumulate, dbeta);
   }

@@ -6,19 +6,22 @@
 
 namespace simdnorm {
 
-/// The row can be normalized in T as it is: neither x - mean nor rstd comes near the ends of T's range (nor, for
-/// double, did the squares).
-template <class T> inline bool is_ordinary(Extended<T> power) {
+/// The rows can be normalized in T as they are: neither x - mean nor rstd comes near the ends of T's range (nor, for
+/// double, did the squares). Of the lanes that are meant.
+template <class Lanes, class T, class V>
+SIMDNORM_INLINE bool are_ordinary(Lanes lanes, Extended<T, V> power) {
   const double low = std::is_same_v<T, float> ? 0x1p-100 : 0x1p-900;
   const double high = std::is_same_v<T, float> ? 0x1p120 : 0x1p900;
-  return power.approximate() >= low && power.approximate() <= high;  // false for NaN
+  return simd::in_order(lanes, V::broadcast(low), power.approximate()) &&
+         simd::in_order(lanes, power.approximate(), V::broadcast(high));
 }
 
-/// 1/sqrt(power); 0 for a power of 0: a constant row with epsilon 0 is normalized to 0, as all are with an infinite
-/// epsilon.
-template <class T> inline T rstd_of(Extended<T> power) {
-  return power.approximate() > 0 && std::isfinite(power.approximate()) ? inverse_square_root(power) : T(0);
-}
+/// What is found of as many rows as a vector of doubles has elements.
+template <class T, int Rows> struct Found {
+  T mean[static_cast<std::size_t>(Rows)] = {};
+  T mean_low[static_cast<std::size_t>(Rows)] = {};
+  T rstd[static_cast<std::size_t>(Rows)];
+};
 
 /// The means over a row that dx needs: of g, the gradient of xhat, and of g * xhat.
 template <class T> struct GradientMeans {
@@ -33,6 +36,7 @@ template <class T> struct GradientMeans {
 template <class T> struct Variance {
   using Scalar = T;
   static constexpr int sums = 2;
+  static constexpr int chains = 1;  // of additions, in each lane
   static constexpr bool centered = true;
   T epsilon;
 
@@ -53,22 +57,26 @@ template <class T> struct Variance {
     sum[1].add_product(d, rest);
   }
 
-  /// The moments from the sums about `shift`; returns variance + epsilon.
-  static SIMDNORM_INLINE Extended<T> finish(const Extended<T> (&sum)[sums], T shift, Index hidden,
-                                            Extended<T> epsilon, RowMoments<T>& moments) {
+  /// The moments of some rows from the sums about `shift`; returns variance + epsilon.
+  template <class V>
+  static SIMDNORM_INLINE Extended<T, V> finish(const Extended<T, V> (&sum)[sums], V shift, Index hidden,
+                                               double epsilon, Found<T, V::width>& found) {
     const double n = static_cast<double>(hidden);
-    const Extended<T> offset = sum[0] / n;  // of equal numbers exact
-    const Extended<T> power = (mean_of(sum[1], n) - offset * offset) + epsilon;
-    const Extended<T> mean = Extended<T>{static_cast<double>(shift)} + offset;
-    moments = {mean.high(), mean.low(), rstd_of<T>(power), moments.scale};
+    const Extended<T, V> offset = sum[0] / V::broadcast(n);  // of equal numbers exact
+    const Extended<T, V> power = (mean_of(sum[1], n) - offset * offset) + Extended<T, V>::all(epsilon);
+    (Extended<T, V>{shift} + offset).split(found.mean, found.mean_low);
+    inverse_square_root(power).round(found.rstd);
     return power;
   }
   /// The difference of squares says the power to 1/32 of a unit. Each of a lane's additions is off by 2^-53 of the
   /// sum of squares for float, and by 2^-78 for double, whose products keep fewer digits than its sums.
-  static SIMDNORM_INLINE bool is_precise(const Extended<T> (&sum)[sums], Index hidden, Extended<T> power) {
+  template <class Lanes, class V>
+  static SIMDNORM_INLINE bool are_precise(Lanes lanes, const Extended<T, V> (&sum)[sums], Index hidden,
+                                          Extended<T, V> power) {
     const double n = static_cast<double>(hidden), additions = n / fold_lanes + 8;
     const double digits = std::is_same_v<T, float> ? 0x1p24 : 0x1p20;
-    return sum[1].approximate() * additions <= n * power.approximate() * digits;
+    return simd::in_order(lanes, sum[1].approximate() * V::broadcast(additions / digits),
+                          power.approximate() * V::broadcast(n));
   }
 
   /// xhat = ((x - mean) - mean_low) * rstd, or, with one rounding less once it is stored, (x - mean) * rstd and
@@ -97,9 +105,11 @@ template <class T> struct Variance {
   template <class Vector> static SIMDNORM_INLINE Terms<Vector, sums> gradient_term(Vector g, Vector xhat) {
     return {{g, g * xhat}};
   }
-  static SIMDNORM_INLINE GradientMeans<T> gradient_means(const Extended<T> (&sum)[sums], Index hidden) {
-    const double n = static_cast<double>(hidden);
-    return {mean_of(sum[0], n).high(), mean_of(sum[1], n).high()};
+  template <class V>
+  static SIMDNORM_INLINE void gradient_means(const Extended<T, V> (&sum)[sums], Index hidden, T* g,
+                                             T* g_xhat) {
+    mean_of(sum[0], static_cast<double>(hidden)).round(g);
+    mean_of(sum[1], static_cast<double>(hidden)).round(g_xhat);
   }
   template <class Block> class InputGradient {
    public:
@@ -124,19 +134,24 @@ template <class T> struct Variance {
 template <class T> struct MeanSquare {
   using Scalar = T;
   static constexpr int sums = 1;
+  static constexpr int chains = 2;
   static constexpr bool centered = false;  // and so there is no beta
   T epsilon;
 
   template <class Doubles, class Sum> static SIMDNORM_INLINE void add(const Doubles& x, Sum* sum) {
     sum[0].add_product(x, x);
   }
-  static SIMDNORM_INLINE Extended<T> finish(const Extended<T> (&sum)[sums], T /*shift*/, Index hidden,
-                                            Extended<T> epsilon, RowMoments<T>& moments) {
-    const Extended<T> power = mean_of(sum[0], static_cast<double>(hidden)) + epsilon;
-    moments = {T(0), T(0), rstd_of<T>(power), moments.scale};
+  template <class V>
+  static SIMDNORM_INLINE Extended<T, V> finish(const Extended<T, V> (&sum)[sums], V /*shift*/, Index hidden,
+                                               double epsilon, Found<T, V::width>& found) {
+    const Extended<T, V> power = mean_of(sum[0], static_cast<double>(hidden)) + Extended<T, V>::all(epsilon);
+    inverse_square_root(power).round(found.rstd);
     return power;
   }
-  static SIMDNORM_INLINE bool is_precise(const Extended<T> (&)[sums], Index, Extended<T>) { return true; }
+  template <class Lanes, class V>
+  static SIMDNORM_INLINE bool are_precise(Lanes, const Extended<T, V> (&)[sums], Index, Extended<T, V>) {
+    return true;
+  }
 
   /// xhat = x * rstd.
   template <class Block> class Normalizer {
@@ -161,8 +176,10 @@ template <class T> struct MeanSquare {
   template <class Vector> static SIMDNORM_INLINE Terms<Vector, sums> gradient_term(Vector g, Vector xhat) {
     return {{g * xhat}};
   }
-  static SIMDNORM_INLINE GradientMeans<T> gradient_means(const Extended<T> (&sum)[sums], Index hidden) {
-    return {T(0), mean_of(sum[0], static_cast<double>(hidden)).high()};
+  template <class V>
+  static SIMDNORM_INLINE void gradient_means(const Extended<T, V> (&sum)[sums], Index hidden, T* /*g*/,
+                                             T* g_xhat) {
+    mean_of(sum[0], static_cast<double>(hidden)).round(g_xhat);
   }
   template <class Block> class InputGradient {
    public:

@@ -21,7 +21,8 @@ struct DirectWriter {
 
   template <class Rows, class Sink, class Map>
   SIMDNORM_INLINE void write(const Rows& /*rows*/, Index hidden, const Sink& sink, const Map& map) const {
-    map(Columns{0, hidden}, sink, [](const auto& source) { return source; });
+    map(
+        Columns{0, hidden}, sink, [](const auto& source) -> const auto& { return source; });
   }
   static void end() {}
 };
@@ -72,7 +73,7 @@ template <int Rows> struct StreamingWriter {
   SIMDNORM_INLINE void write_lines(const Block& rows, Index hidden, const StoredRows<T>& sink,
                                    const Map& map) const {
     constexpr Index line = simd::cache_line / static_cast<Index>(sizeof(T));
-    const auto plain = [](const auto& source) { return source; };
+    const auto plain = [](const auto& source) -> const auto& { return source; };
     const auto address =
         reinterpret_cast<std::uintptr_t>(rows.address(sink.operand, At<simd::All>{{}, 0, 0}));
     const Index begin = std::min(hidden, static_cast<Index>(0 - address / sizeof(T)) & (line - 1));
@@ -93,11 +94,13 @@ void with_writer(RowShape shape, std::initializer_list<const T*> read, const Str
                  const Run& run) {
   const Index bytes_per_row = shape.hidden * static_cast<Index>(sizeof(T));
   const Index operands = static_cast<Index>(read.size()) + 1;
-  const bool in_place = std::find(read.begin(), read.end(), written.data) != read.end();
-  const bool aligned = reinterpret_cast<std::uintptr_t>(written.data) % sizeof(T) == 0 &&
-                       (Rows == 1 || written.outer * static_cast<Index>(sizeof(T)) % simd::cache_line == 0);
-  if (bytes_per_row >= 512 && operands * shape.rows * bytes_per_row > streaming_threshold() && !in_place &&
-      aligned) {
+  const auto in_place = [&] { return std::find(read.begin(), read.end(), written.data) != read.end(); };
+  const auto aligned = [&] {
+    return reinterpret_cast<std::uintptr_t>(written.data) % sizeof(T) == 0 &&
+           (Rows == 1 || written.outer * static_cast<Index>(sizeof(T)) % simd::cache_line == 0);
+  };
+  if (operands * shape.rows * bytes_per_row > streaming_threshold() && bytes_per_row >= 512 && !in_place() &&
+      aligned()) {
     run(StreamingWriter<Rows>{Blocks(shape).rows_per_block()});
   } else {
     run(DirectWriter{});
