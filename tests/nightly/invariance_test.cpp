@@ -1,6 +1,6 @@
 // The bits of a row do not depend on the number of rows: every number up to 1025, and those around each change
 // of path in the kernels, against each row computed alone.
-#include <simdnorm/storage.hpp>
+#include <simdnorm/cache.hpp>
 
 #include "support/accuracy.hpp"
 
@@ -72,7 +72,7 @@ TYPED_TEST(InvarianceSweep, HiddenSizesWherePathsChange) {
 TYPED_TEST(InvarianceSweep, NumbersOfRowsWherePathsChange) {
   for (Norm norm : oracle::norms) {
     for (Index hidden : {128, 256, 1000}) {
-      const Index rows = streaming_threshold() / 2 / static_cast<Index>(sizeof(TypeParam)) / hidden;
+      const Index rows = simdnorm::streaming_threshold() / 2 / static_cast<Index>(sizeof(TypeParam)) / hidden;
       const Alone<TypeParam> alone(norm, rows + 2, hidden);
       for (Index near = rows - 1; near <= rows + 2; ++near) alone.check(near);
     }
