@@ -250,6 +250,15 @@ def active_lines(path, compilers):
             if here and line.strip():
                 lines.add(number)
             number += 1
+    # The arguments of a macro are printed on its first line: lines that are missing without a directive among them.
+    missing = []
+    for number, line in enumerate(path.read_text().splitlines() + [""], 1):
+        if number not in lines:
+            missing.append((number, line))
+        else:
+            if not any(text.lstrip().startswith("#") for _, text in missing):
+                lines.update(n for n, _ in missing)
+            missing = []
     return lines
 
 

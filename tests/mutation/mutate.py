@@ -45,8 +45,9 @@ KNOWN = pathlib.Path(__file__).with_name("survivors.txt")
 AVX2 = ["-mavx2", "-mfma"]
 SSE2 = []
 CLANG = ["clang++-14", "-std=c++17", "-w", "-pthread"]
-# A library uses its own functions, and not those of the same name that a test program may have compiled.
-SHARED = ["-shared", "-Wl,--build-id=none", "-Wl,-Bsymbolic"]
+# A library uses its own functions, and not those of the same name that a test program may have compiled; but variables,
+# such as the streaming threshold, are the program's.
+SHARED = ["-shared", "-Wl,--build-id=none", "-Wl,-Bsymbolic-functions"]
 PRECOMPILED = """#include <gtest/gtest.h>
 #include <xsimd/xsimd.hpp>
 #include <algorithm>
