@@ -3,7 +3,8 @@
 // In RowsAlong the elements of a vector lie along a row (a contiguous row); in RowsAcross they are one column
 // of neighbouring rows (rows that lie side by side). Both fold by the same tree, so a row gives the same bits
 // in either, with vectors of any width:
-//   column c belongs to virtual lane c mod 16, which adds in Extended<T>, in the order of the columns;
+//   column c belongs to virtual lane c mod 16, which adds in Extended<T>, in the order of the columns, or in two chains
+//   of them (fold.hpp);
 //   the 16 lanes are added pairwise.
 #pragma once
 
