@@ -188,8 +188,9 @@ template <class T, class Arch, int Sums> class SumsAcross {
 
  private:
   static constexpr int capacity = RowsAcross<T, Arch>::capacity;
-  alignas(
-      64) double of_[static_cast<std::size_t>(Sums)][static_cast<std::size_t>(capacity * Extended<T>::words)];
+  static constexpr int size =
+      capacity * Extended<T>::words + Vector::width;  // a whole vector may begin at any row
+  alignas(64) double of_[static_cast<std::size_t>(Sums)][static_cast<std::size_t>(size)];
 };
 
 /// The same for each of rows side by side.
