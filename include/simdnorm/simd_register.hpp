@@ -98,12 +98,13 @@ template <class T, class Arch> struct Register {
     SIMDNORM_ROUND(result);
     return result;
   }
+  static SIMDNORM_INLINE type div(type a, type b) { return a / b; }
 #else
   static SIMDNORM_INLINE type add(type a, type b) { return Batch(a) + Batch(b); }
   static SIMDNORM_INLINE type sub(type a, type b) { return Batch(a) - Batch(b); }
   static SIMDNORM_INLINE type mul(type a, type b) { return Batch(a) * Batch(b); }
-#endif
   static SIMDNORM_INLINE type div(type a, type b) { return Batch(a) / Batch(b); }
+#endif
   static SIMDNORM_INLINE type square_root(type a) { return xsimd::sqrt(Batch(a)); }
   /// a <= b in every element; false where one is NaN.
   static SIMDNORM_INLINE bool in_order(type a, type b) { return xsimd::all(Batch(a) <= Batch(b)); }
