@@ -109,6 +109,48 @@ TYPED_TEST(Extremes, AnExtremeMagnitudeAndALargeMean) {
   }
 }
 
+// Moments are those of the row itself, with scale 1, as far as a row of deviation 2^k can be normalized without scaling it,
+// and where its rstd is below 2^60; else those of the row brought near 1. Also beside a row that has to be measured again,
+// and of a row whose mean costs the difference of squares its digits.
+TYPED_TEST(Extremes, MomentsAreScaledOnlyWhereTheyMustBe) {
+  using T = TypeParam;
+  const int most = sizeof(T) == 4 ? 114 : 1000;
+  const int smallest = sizeof(T) == 4 ? -59 : -450, largest = sizeof(T) == 4 ? 60 : 450;
+  for (Norm norm : oracle::norms) {
+    for (int k = -most; k <= most; ++k) {
+      Problem<T> p;
+      p.rows = 3;
+      p.hidden = 2;
+      p.epsilon = T(0);
+      const T unit = std::ldexp(T(1), k);
+      p.x = {unit, -unit, nan_of<T>, T(1), 4097 * unit, 4095 * unit};
+      const std::vector<RowMoments<T>> moments = run_forward(norm, p).moments;
+      const bool itself = k >= smallest && k <= largest;
+      EXPECT_EQ(moments[0].scale, itself ? T(1) : 1 / unit) << oracle::name(norm) << " of 2^" << k;
+      EXPECT_EQ(true_mean(moments[0]), T(0)) << k;
+      EXPECT_EQ(true_rstd(moments[0]), 1 / unit) << k;
+      if (norm == Norm::layer) {
+        EXPECT_EQ(moments[2].scale, itself ? T(1) : 1 / (4096 * unit)) << "with a mean, of 2^" << k;
+        EXPECT_EQ(true_mean(moments[2]), 4096 * unit) << k;
+        EXPECT_EQ(true_rstd(moments[2]), 1 / unit) << k;
+      }
+    }
+  }
+}
+
+TYPED_TEST(Extremes, MomentsOfZerosAreNotScaled) {
+  using T = TypeParam;
+  for (Norm norm : oracle::norms) {
+    for (Index hidden : {1, 7, 64}) {
+      Problem<T> p = make_problem<T>(1, hidden, {{Family::normal, 0, 0}}, Parameters::both, T(0), 4);
+      std::fill(p.x.begin(), p.x.end(), T(0));
+      const RowMoments<T> zero = run_forward(norm, p).moments[0];
+      for (T value : {zero.mean, zero.mean_low, zero.rstd}) EXPECT_EQ(value, T(0));
+      EXPECT_EQ(zero.scale, T(1));
+    }
+  }
+}
+
 TYPED_TEST(Extremes, TheLargestNumbersOfBothSigns) {
   using T = TypeParam;
   const T big = std::numeric_limits<T>::max();
