@@ -70,6 +70,11 @@ TEST(ExtendedDouble, ArithmeticHasTwiceTheDigits) {
   }
 }
 
+TEST(Extended, TakesItsWordsInAnArray) {
+  EXPECT_EQ(static_cast<std::size_t>(Extended<float>::words) * sizeof(double), sizeof(Extended<float>));
+  EXPECT_EQ(static_cast<std::size_t>(Extended<double>::words) * sizeof(double), sizeof(Extended<double>));
+}
+
 TEST(ExtendedDouble, HighAndLowAreItsWords) {
   const Extended<double> x{1.0, std::ldexp(1.0, -60)};
   EXPECT_EQ(high_of(x), 1.0);

@@ -280,7 +280,8 @@ TYPED_TEST(Gradients, NoRowsMakeParameterGradientsZero) {
 
 // Nor where the shape is one that the operators refuse.
 TYPED_TEST(Gradients, NoRowsTakeNoWorkspace) {
-  for (const RowShape shape : {RowShape{0, 5}, RowShape{-1, 5}, RowShape{3, 0}, RowShape{3, 5, 0}}) {
+  for (const RowShape shape :
+       {RowShape{0, 5}, RowShape{-1, 5}, RowShape{-1000, 5}, RowShape{3, 0}, RowShape{3, 5, 0}}) {
     EXPECT_EQ(LayerNormOperator<TypeParam>::workspace_bytes(shape), 0);
   }
   EXPECT_GT(LayerNormOperator<TypeParam>::workspace_bytes({1, 1, 1}), 0);
@@ -327,6 +328,34 @@ TYPED_TEST(Gradients, AWorkspaceOfTheStatedSizeIsEnough) {
         }
       }
     }
+  }
+}
+
+// Nor is there more of it than the rows' totals take, in the layout that takes most.
+TYPED_TEST(Gradients, AWorkspaceOfTheStatedSizeIsUsed) {
+  using T = TypeParam;
+  const Index hidden = 3;
+  const auto used = [&](const Layout<T>& layout) {
+    const std::vector<T> ones(size(layout.extent()), T(1));
+    std::vector<T> dx(ones.size()), dgamma(size(hidden)), dbeta(size(hidden));
+    const std::vector<RowMoments<T>> moments(size(layout.shape.rows), {T(0), T(0), T(1), T(1)});
+    // Cleared and written are words; those that are not stay NaN.
+    std::vector<double> memory(size(LayerNormOperator<T>::workspace_bytes(layout.shape)) / 8 + 64,
+                               nan_of<double>);
+    backward(Norm::layer, layout.shape, layout.of(ones), layout.of(ones), nullptr, moments.data(),
+             layout.of(dx), dgamma.data(), dbeta.data(), {false, memory.data()});
+    std::size_t words = memory.size();
+    while (words > 0 && std::isnan(memory[words - 1])) --words;
+    return static_cast<Index>(8 * words);
+  };
+  for (Index rows : {1, 64, 65, 1000, 4104}) {
+    const Layout<T> contiguous{{rows, hidden}, hidden, 1}, with_gaps{{rows, hidden}, 2 * hidden, 2},
+        side_by_side{{rows, hidden, rows}, rows * hidden, rows}, pairs{{2 * rows, hidden, 2}, 2 * hidden, 2};
+    EXPECT_EQ(std::max(used(contiguous), used(with_gaps)),
+              LayerNormOperator<T>::workspace_bytes(contiguous.shape))
+        << rows;
+    for (const Layout<T>& layout : {side_by_side, pairs})
+      EXPECT_EQ(used(layout), LayerNormOperator<T>::workspace_bytes(layout.shape)) << layout.shape.after;
   }
 }
 

@@ -1,0 +1,46 @@
+// The totals of dgamma and dbeta in their workspace. (What is summed: backward_test.)
+#include <simdnorm/kernel/parameter_gradient.hpp>
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace {
+
+using namespace simdnorm;
+
+// From the last column on there is room for a vector of sixteen, which is a multiple of what any vector has; and no more.
+TEST(ParameterGradients, ArraysArePaddedForOneVector) {
+  for (Index hidden = 1; hidden <= 100; ++hidden) {
+    const Index padded = padded_hidden(hidden);
+    EXPECT_EQ(padded % 16, 0) << hidden;
+    EXPECT_GE(padded, (hidden - 1) + 16) << hidden;
+    EXPECT_LT(padded, (hidden - 1) + 16 + 16) << hidden;
+  }
+}
+
+template <class T> struct Totals : testing::Test {};
+using Elements = testing::Types<float, double>;
+TYPED_TEST_SUITE(Totals, Elements);
+
+// Each segment has the arrays of its gradients, and clears these alone: two of LayerNorm, one of RMSNorm.
+template <class T, bool Beta> void check_segments(Index hidden, Index gradients) {
+  const Index of_segment = gradients * padded_hidden(hidden) * (sizeof(T) == 8 ? 2 : 1);
+  EXPECT_EQ(workspace_bytes<T>(3, hidden, gradients), 3 * of_segment * 8);
+  using Gradient = ParameterGradient<T, simd::DefaultArch, Beta>;
+  for (Index segment : {0, 1, 2}) {
+    std::vector<double> memory(static_cast<std::size_t>(3 * of_segment), 7.0);
+    const auto begun = Gradient(hidden, memory.data()).begin(segment);
+    EXPECT_EQ(begun.gamma, memory.data() + segment * of_segment);
+    for (Index i = 0; i < 3 * of_segment; ++i)
+      EXPECT_EQ(memory[static_cast<std::size_t>(i)], i / of_segment == segment ? 0.0 : 7.0) << i;
+  }
+}
+TYPED_TEST(Totals, OfASegmentAreItsOwn) {
+  for (Index hidden : {1, 2, 16, 17, 18, 100}) {
+    check_segments<TypeParam, true>(hidden, 2);
+    check_segments<TypeParam, false>(hidden, 1);
+  }
+}
+
+}  // namespace
