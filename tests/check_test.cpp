@@ -81,6 +81,7 @@ TEST(Check, AcceptsWhatDoesNotOverlap) {
 TEST(Check, AcceptsColumnsBesideEachOther) {
   float memory[32];
   EXPECT_TRUE(is_accepted({2, 2}, {memory, 8, 2}, {memory + 1, 12, 2}));
+  EXPECT_TRUE(is_accepted({2, 2}, {memory + 1, 12, 2}, {memory, 8, 2})) << "whichever begins first";
   EXPECT_FALSE(is_accepted({2, 2}, {memory, 9, 2}, {memory + 1, 12, 2}))
       << "its second row is on y's columns";
   EXPECT_FALSE(is_accepted({2, 2}, {memory, 8, 2}, {memory + 1, 13, 2}));
@@ -94,6 +95,40 @@ TEST(Check, AcceptsTheSameRowsUnderUnusedStrides) {
   EXPECT_FALSE(is_accepted({2, 4}, {memory, 4, 1}, {memory, 9, 1}));
   EXPECT_TRUE(is_accepted({2, 1}, {memory, 4, 1}, {memory, 4, 2}));
   EXPECT_FALSE(is_accepted({2, 2}, {memory, 4, 1}, {memory, 4, 2}));
+  EXPECT_FALSE(is_accepted({3, 1}, {memory, 2, 0}, {memory + 2, 2, 0}))
+      << "of one column, whose stride is 0, the rows lie on each other";
+}
+
+// Of each number of rows side by side, the bytes from the first element to behind the last.
+TEST(Check, RegionsOfRows) {
+  const double numbers[200] = {};
+  for (Index after : {1, 2, 3}) {
+    for (Index before : {1, 2, 5}) {
+      const Index hidden = 4, column = after + 1, outer = 20;
+      const Region rows = Check("check", {before * after, hidden, after})
+                              .rows("x", Strided<const double>{numbers, outer, column});
+      EXPECT_EQ(rows.begin, reinterpret_cast<std::uintptr_t>(numbers));
+      const Index last = (before - 1) * outer + (hidden - 1) * column + after - 1;
+      EXPECT_EQ(rows.end, reinterpret_cast<std::uintptr_t>(numbers + last + 1)) << before << ", " << after;
+      EXPECT_EQ(rows.width, 8 * after);
+      EXPECT_EQ(rows.column, 8 * column);
+      EXPECT_EQ(rows.run, 8 * ((hidden - 1) * column + after));
+      EXPECT_EQ(rows.outer, 8 * outer);
+    }
+  }
+}
+
+TEST(Check, RowsAreAMultipleOfThoseSideBySide) {
+  for (Index after : {1, 2, 3, 4}) {
+    for (Index rows : {0, 1, 2, 3, 4, 6, 9}) {
+      if (rows % after == 0) {
+        EXPECT_NO_THROW(Check("check", {rows, 5, after})) << rows << ", " << after;
+      } else {
+        EXPECT_THROW(Check("check", {rows, 5, after}), std::invalid_argument) << rows << ", " << after;
+      }
+    }
+  }
+  for (Index after : {0, -1, -2}) EXPECT_THROW(Check("check", {4, 5, after}), std::invalid_argument) << after;
 }
 
 TEST(Check, RegionsOfArrays) {

@@ -217,4 +217,16 @@ TYPED_TEST(StridedRows, PackedFillsTheStridesOfAShape) {
   EXPECT_EQ(beside.column, 2);
 }
 
+// Of rows of one column, the column's stride leads nowhere: 1 does not make of rows side by side rows by themselves.
+TYPED_TEST(StridedRows, OfOneColumnLieSideBySideWhateverItsStride) {
+  using T = TypeParam;
+  for (Norm norm : oracle::norms) {
+    const Problem<T> p = make_problem<T>(12, 1, mixed_kinds(), Parameters::both, T(0.5), 3);
+    for (Index column : {1, 4, 100}) {
+      const Layout<T> layout{{12, 1, 4}, 7, column};
+      check_strided(norm, p, layout, layout, layout, layout, "of one column");
+    }
+  }
+}
+
 }  // namespace

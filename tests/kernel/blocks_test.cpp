@@ -104,23 +104,19 @@ TEST(Blocks, OfContiguousRowsAreFoldedAndMappedWhole) {
   }
 }
 
-// What an executor is told: the elements of a whole block, and tasks of some 16384 of them where a block has fewer.
+// What an executor is told: the elements of a whole block, and tasks of as many blocks as have 16384 of them at most.
 template <class Blocks> void check_tasks(RowShape shape, Index elements) {
   const Blocks blocks(shape);
   EXPECT_EQ(blocks.elements(), elements);
-  if (elements > 20000) {
-    EXPECT_EQ(blocks.per_task(), 1);
-  }
-  if (elements < 8000) {
-    EXPECT_GT(blocks.per_task() * elements, 8000);
-    EXPECT_LT(blocks.per_task() * elements, 20000);
-  }
+  EXPECT_TRUE(blocks.per_task() == 1 || blocks.per_task() * elements <= 16384) << blocks.per_task();
+  EXPECT_GT((blocks.per_task() + 1) * elements, 16384);
 }
 TEST(Blocks, TasksHaveEnoughElements) {
   check_tasks<BlocksAlong<float>>({1000, 7}, 8 * 7);
   check_tasks<BlocksAlong<float>>({1000, 1000}, 4 * 1000);
   check_tasks<BlocksAlong<float>>({1000, 100000}, 2 * 100000);
   check_tasks<BlocksAcross<float>>({1000, 7, 5}, 5 * 7);
+  check_tasks<BlocksAcross<float>>({1000, 29, 5}, 5 * 29);  // 113 of which are one too many
   check_tasks<BlocksAcross<float>>({1000, 7, 500}, 64 * 7);
   check_tasks<BlocksAcross<double>>({1000, 100000, 500}, 32 * 100000);
 }

@@ -13,6 +13,7 @@
 
 #include <array>
 
+#include "support/four_numbers.hpp"
 #include "support/row_families.hpp"
 
 namespace {
@@ -93,7 +94,8 @@ template <class T, class Arch> struct Kind {
   using Architecture = Arch;
 };
 using Kinds = testing::Types<Kind<float, simd::DefaultArch>, Kind<double, simd::DefaultArch>,
-                             Kind<float, simd::NoSimd>, Kind<double, simd::NoSimd>>;
+                             Kind<float, simd::NoSimd>, Kind<double, simd::NoSimd>,
+                             Kind<float, simd::FourNumbers>, Kind<double, simd::FourNumbers>>;
 TYPED_TEST_SUITE(Fold, Kinds);
 
 // A sum's first word; of double, both added.
@@ -192,6 +194,34 @@ TYPED_TEST(Fold, OfRowsSideBySideIsTheSameTree) {
       }
       const Strided<const T> rows{memory.data(), 0, count};
       check_block<T>(RowsAcross<T, Arch>{0, 0, 0, static_cast<int>(count)}, rows, hidden, values);
+    }
+  }
+}
+
+// Beyond the last row that is meant one of those stands again, and none behind it.
+TYPED_TEST(Fold, LoadsNoRowsButThoseThatAreMeant) {
+  using T = typename TypeParam::Scalar;
+  using Arch = typename TypeParam::Architecture;
+  using V = simd::Vector<double, Arch>;
+  const T values[] = {1, 2, 3, 4, 5, 6, 7, 8};  // rows of one column
+  const LoadedRows<T> source{{values, 1, 1}};
+  SumsOf<BlockAlong<T, Arch>, 1> sums;
+  BlockAlong<T, Arch>{0, 8}.folded([&](const auto& row, int r) {
+    fold(row, 1, each_column<1>([&](auto at, auto* sum) { sum[0].add(source.doubles(row, at)); }), sums, r);
+  });
+  for (int count = 1; count <= 8; ++count) {
+    for (int r = 0; r < count; ++r) {
+      Extended<T, V> sum;
+      double rows[16];
+      sums.load(r, count, &sum);
+      simd::Numbers<V>::to(rows, number_of(sum));
+      for (int i = 0; i < V::width; ++i) {
+        if (r + i < count) {
+          EXPECT_EQ(rows[i], r + i + 1);
+        }
+        EXPECT_GE(rows[i], 1) << r << " of " << count;
+        EXPECT_LE(rows[i], count) << r << " of " << count;
+      }
     }
   }
 }

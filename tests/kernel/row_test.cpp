@@ -30,7 +30,10 @@ int lanes_of(simd::First lanes, int width) {
 template <class T, class Block>
 void visit(const Block& block, Index first, Index end, const Strided<T>& operand) {
   block.columns(first, end, [&](auto column) {
+    EXPECT_EQ(column.row, 0);
+    EXPECT_EQ(column.lane, 0) << "each is visited by itself";
     block.rows(column, [&](auto at) {
+      EXPECT_EQ(at.lane, 0);
       T* p = block.address(operand, at);
       for (int i = 0; i < lanes_of(at.lanes, Block::width); ++i) p[i] += T(1);
     });
@@ -90,6 +93,7 @@ template <class Block, class Range> void check_visit(const Block& block, Range r
   block.visit(
       range,
       [&](auto at) {
+        EXPECT_EQ(at.row, 0) << "of all rows";
         for (int i = 0; i < width(at); ++i) ++prepared[static_cast<std::size_t>(at.column + i)];
         return at.column;
       },
@@ -102,6 +106,7 @@ template <class Block, class Range> void check_visit(const Block& block, Range r
       },
       [&](auto at, const Index& first) {
         EXPECT_EQ(at.column, first);
+        EXPECT_EQ(at.row, 0);
         for (int i = 0; i < width(at); ++i) ++finished[static_cast<std::size_t>(first + i)];
       });
   for (Index c = 0; c < hidden; ++c) {
@@ -139,11 +144,18 @@ TYPED_TEST(Rows, ARowOfABlockIsThatRow) {
   const Index hidden = 7;
   std::vector<T> memory(100, T(0));
   const Strided<T> beside{memory.data() + 50, 0, 6};
-  visit(RowsAcross<T, Arch>{0, 0, 1, 4}.row(2), 0, hidden, beside);
+  const RowsAcross<T, Arch> row = RowsAcross<T, Arch>{0, 0, 1, 4}.row(2);
+  EXPECT_EQ(row.first_row, 2);
+  visit(row, 0, hidden, beside);
   for (Index i = 0; i < 100; ++i) {
     const bool meant = i >= 50 && (i - 50) % 6 == 3 && i < 50 + 6 * hidden;
     EXPECT_EQ(memory[static_cast<std::size_t>(i)], meant ? T(1) : T(0)) << i;
   }
+  const RowsAcross<T, Arch> contiguous = RowsAlong<T, Arch, 2>{3}.row(1);
+  EXPECT_EQ(contiguous.first_row, 4);
+  EXPECT_EQ(contiguous.item, 4);
+  EXPECT_EQ(contiguous.beside, 0);
+  EXPECT_EQ(contiguous.count(), 1);
 }
 
 TYPED_TEST(Rows, AbsentParametersAreOnesAndZerosInEveryColumn) {
