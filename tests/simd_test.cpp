@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <simdnorm/simd_register.hpp>
 
 #include "support/four_numbers.hpp"
 #include "support/guard_pages.hpp"

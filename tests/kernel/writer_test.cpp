@@ -1,5 +1,6 @@
 // How rows are written: which calls go past the caches, and that the parts of a row are its columns, whole lines at the
 // places of lines.
+#include <simdnorm/cache.hpp>
 #include <simdnorm/kernel/blocks.hpp>
 #include <simdnorm/kernel/writer.hpp>
 

@@ -10,7 +10,8 @@ counts the changes that some test notices ("killed").
 A mutant is tried in three stages, each dearer than the one before, until something notices it:
   1. The four operators are compiled without optimization and run on battery.cpp, whose hash must be that of the
      unchanged headers. The quickest tests of stage 3 run here already.
-  2. The tests that include the changed header themselves are compiled with it and run: those of simd*.hpp for SSE2 too.
+  2. The tests that include the changed header themselves are compiled with it and run: those of simd*.hpp, of
+     cache.hpp and of row.hpp for SSE2 too, and for AVX-512 where this processor has it.
   3. The tests that call the operators through support/operators_*.cpp were compiled once, and are run with the
      operators of the mutant.
 Where operators compile to the same bytes as without the change, what only looks at them is left out. A test that
@@ -44,6 +45,13 @@ KNOWN = pathlib.Path(__file__).with_name("survivors.txt")
 
 AVX2 = ["-mavx2", "-mfma"]
 SSE2 = []
+AVX512 = ["-mavx512f", "-mavx512dq", "-mavx512cd", "-mavx512bw", "-mavx512vl", "-mfma"]
+OF_EACH_WIDTH = [AVX2, SSE2]
+try:
+    if {flag[2:] for flag in AVX512} <= set(pathlib.Path("/proc/cpuinfo").read_text().split()):
+        OF_EACH_WIDTH.append(AVX512)
+except OSError:
+    pass
 CLANG = ["clang++-14", "-std=c++17", "-w", "-pthread"]
 # A library uses its own functions, and not those of the same name that a test program may have compiled; but variables,
 # such as the streaming threshold, are the program's.
@@ -96,7 +104,13 @@ def precompiled(base, level, variant):
 
 
 def suffix(variant):
-    return "" if variant is AVX2 else ".sse2"
+    return "" if variant is AVX2 else ".sse2" if variant is SSE2 else ".avx512"
+
+
+def includes_operators(text):
+    """A test that includes support/operators.hpp, itself or by another of support/."""
+    included = re.findall(r'#include "(support/.*)"', text)
+    return "support/operators.hpp" in included or any(includes_operators((TESTS / i).read_text()) for i in included)
 
 
 class Test:
@@ -107,7 +121,7 @@ class Test:
         self.name = str(source.relative_to(TESTS))[: -len("_test.cpp")]
         text = source.read_text()
         self.headers = re.findall(r"#include <simdnorm/(.*)>", text)
-        self.by_operators = re.search(r"support/(calls|accuracy|operators)", text) is not None
+        self.by_operators = includes_operators(text)
         self.seconds = {}  # of the CPU, by what the operators are compiled with
 
     def program(self, folder, variant):
@@ -143,7 +157,7 @@ class Bench:
     def prepare(self):
         self.stamps_path = self.base / "stamps.json"
         self.stamps = json.loads(self.stamps_path.read_text()) if self.stamps_path.exists() else {}
-        for level, variant in (("O0", AVX2), ("O0", SSE2), ("O1", AVX2)):
+        for level, variant in (*(("O0", variant) for variant in OF_EACH_WIDTH), ("O1", AVX2)):
             header = self.base / f"{level}{suffix(variant)}.hpp"
             text = PRECOMPILED + (NOT_INLINED if level == "O0" else "")
             if not header.exists() or header.read_text() != text:
@@ -202,7 +216,7 @@ class Bench:
         self.stamps_path.write_text(json.dumps(self.stamps))
 
     def variants(self, test):
-        return [AVX2, SSE2] if test.name.startswith("simd") else [AVX2]
+        return OF_EACH_WIDTH if test.name.startswith(("simd", "cache", "kernel/row")) else [AVX2]
 
     def operator_command(self, include, operator, level, folder, source=None):
         return [*precompiled(self.base, level, AVX2), *SHARED,
@@ -268,7 +282,7 @@ class Bench:
                 status, _ = run(test.command(program), test.limit(), [self.base / "O1"])
                 program.unlink()
                 if status != 0:
-                    return "killed", test.name + ("" if variant is AVX2 else " (SSE2)")
+                    return "killed", test.name + suffix(variant)
 
         rest = [t for t in self.tests if t.by_operators and t not in self.quick and t.seconds["O1"] <= self.longest]
         for operator in changed if rest else []:
