@@ -33,6 +33,12 @@ TYPED_TEST(Conversions, FloatToDoubleIsExact) {
   }
 }
 
+TYPED_TEST(Conversions, NumbersAreAsManyAsTheyAre) {
+  using V = simd::Vector<double, TypeParam>;
+  EXPECT_EQ(static_cast<std::size_t>(simd::Numbers<V>::count) * sizeof(double), sizeof(V));
+  EXPECT_EQ(simd::Numbers<double>::count, 1);
+}
+
 // The same of the elements of a vector, whole or its first ones, from memory and from a register.
 template <class T, class Arch> void check_doubles() {
   using V = simd::Vector<T, Arch>;

@@ -41,6 +41,8 @@ TEST(Storage, OperandsArePointersOrStrided) {
   static_assert(std::is_same_v<element_t<Strided<const float>>, float>);
   EXPECT_TRUE((are_elements<const float*, Strided<float>>()));
   EXPECT_FALSE((are_elements<const float*, double*>()));
+  EXPECT_TRUE((are_elements<const float*>())) << "one operand";
+  EXPECT_FALSE((are_elements<const float*, float*, double*>())) << "the last of three";
   EXPECT_FALSE((are_elements<const int*, int*>()));
 }
 
