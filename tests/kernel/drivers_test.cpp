@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include <utility>
+#include <algorithm>
 #include <vector>
 
 #include "support/executors.hpp"
@@ -84,6 +84,20 @@ TEST(Drivers, AskNothingOfAnExecutorWhereThereAreNoRows) {
                            rows.moments.data(), rows.written(), rows.dgamma.data(),
                            static_cast<float*>(nullptr), GradientOptions{}, asked.recorder());
   EXPECT_EQ(asked.tasks.size(), 0u);
+}
+
+// dy * xhat is 1 everywhere: dgamma is the number of rows.
+TEST(Drivers, GradientsReplaceWhatIsThereUnlessToldToAdd) {
+  for (const bool told : {false, true}) {
+    Rows rows({9, 5});
+    std::fill(rows.dgamma.begin(), rows.dgamma.end(), 100.f);
+    GradientOptions options;
+    if (told) options.accumulate = true;
+    backward_rows<Statistic>(rows.shape, rows.read(), rows.read(), static_cast<const float*>(nullptr),
+                             rows.moments.data(), rows.written(), rows.dgamma.data(),
+                             static_cast<float*>(nullptr), options, Serial{});
+    for (float value : rows.dgamma) EXPECT_EQ(value, told ? 109.f : 9.f);
+  }
 }
 
 // Writes what happens into a list, and the rows by the way.
