@@ -27,7 +27,9 @@ template <class T> std::set<std::uintptr_t> places(RowShape shape, const Strided
 
 bool is_accepted(RowShape shape, const Strided<const float>& x, const Strided<float>& y) {
   try {
-    check_forward<float>("check", shape, x, nullptr, nullptr, 0.f, y, nullptr);
+    const float* const none = nullptr;
+    const RowMoments<float>* const no_moments = nullptr;
+    check_forward("check", shape, x, none, none, 0.f, y, no_moments);
     return true;
   } catch (const std::invalid_argument&) {
     return false;

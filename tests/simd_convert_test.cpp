@@ -1,5 +1,6 @@
 // float to double and back, in vectors of every width: exact one way, rounded to nearest even the other.
 #include <simdnorm/simd_convert.hpp>
+#include <simdnorm/simd_number.hpp>
 
 #include <gtest/gtest.h>
 

@@ -39,11 +39,11 @@ TEST(Storage, OperandsArePointersOrStrided) {
   static_assert(std::is_same_v<decltype(read_rows(shape, mine)), Strided<const float>>);
   static_assert(std::is_same_v<element_t<const double*>, double>);
   static_assert(std::is_same_v<element_t<Strided<const float>>, float>);
-  EXPECT_TRUE((are_elements<const float*, Strided<float>>()));
-  EXPECT_FALSE((are_elements<const float*, double*>()));
-  EXPECT_TRUE((are_elements<const float*>())) << "one operand";
-  EXPECT_FALSE((are_elements<const float*, float*, double*>())) << "the last of three";
-  EXPECT_FALSE((are_elements<const int*, int*>()));
+  static_assert(std::is_void_v<element_t<std::nullptr_t>>);
+  static_assert(std::is_same_v<element_or_t<std::nullptr_t, double>, double>);
+  static_assert(std::is_same_v<element_or_t<BFloat16*, double>, BFloat16>);
+  static_assert(std::is_same_v<compute_t<BFloat16, float, void>, float>);
+  static_assert(std::is_same_v<compute_t<Float16, double>, double>);
 }
 
 TEST(Storage, TrueMomentsAreThoseOfTheRowItself) {

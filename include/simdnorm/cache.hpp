@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <atomic>
 
-#include "simd.hpp"
+#include "simd_number.hpp"
 
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
 #include <cpuid.h>
@@ -117,11 +117,34 @@ template <class R> SIMDNORM_INLINE void store_past_caches(double* p, __m512d a, 
 }
 #endif
 
+template <std::size_t Count> SIMDNORM_INLINE void stream_bytes(void* to, const void* from) {
+#if defined(__x86_64__) || defined(_M_X64)
+  if constexpr (Count % 16 == 0) {
+    for (std::size_t i = 0; i < Count / 16; ++i)
+      _mm_stream_si128(static_cast<__m128i*>(to) + i, _mm_loadu_si128(static_cast<const __m128i*>(from) + i));
+    return;
+  } else if constexpr (Count == 8) {
+    long long bytes = 0;
+    std::memcpy(&bytes, from, sizeof bytes);
+    _mm_stream_si64(static_cast<long long*>(to), bytes);
+    return;
+  }
+#endif
+  std::memcpy(to, from, Count);
+}
+
 /// Stores a whole vector past the caches, where the instruction set can, to a place that is aligned as the vector is
 /// long. Other threads see it after end_of_streaming().
 template <class T, class Arch> SIMDNORM_INLINE void stream(T* p, Vector<T, Arch> a) {
   using R = Register<T, Arch>;
   store_past_caches<R>(p, a.value, static_cast<const typename R::type*>(nullptr));
+}
+/// The same of numbers that lie in memory as U.
+template <class U, class T, class Arch, class = IfConverted<Vector<T, Arch>, U>>
+SIMDNORM_INLINE void stream(U* p, Vector<T, Arch> a) {
+  U numbers[Vector<T, Arch>::width];
+  store(All{}, static_cast<U*>(numbers), a);
+  stream_bytes<sizeof numbers>(p, numbers);
 }
 SIMDNORM_INLINE void end_of_streaming() {
 #if defined(__SSE2__) || defined(_M_X64)

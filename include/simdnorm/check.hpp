@@ -73,7 +73,7 @@ class Check {
   void apart_or_same(const Region& a, const Region& b) const {
     const bool same_outer = a.outer == b.outer || shape_.rows <= shape_.after;
     const bool same_column = a.column == b.column || shape_.hidden == 1;
-    if (a.begin == b.begin && same_outer && same_column) return;
+    if (a.begin == b.begin && a.width == b.width && same_outer && same_column) return;
     apart(a, b);
   }
 
@@ -109,30 +109,38 @@ class Check {
   RowShape shape_;
 };
 
+/// What is checked of an output besides its rows: check_apart(region) is asked of whatever else is written.
+template <class Y, class CheckApart>
+void check_output(const Check&, RowShape, const Strided<Y>&, const CheckApart& /*check_apart*/) {}
+
 /// The checks of a forward operator: y may be x, nothing else that is written touches anything.
-template <class T>
-void check_forward(const char* operation, RowShape shape, const Strided<const T>& x, const T* gamma,
-                   const T* beta, T epsilon, const Strided<T>& y, const RowMoments<T>* moments) {
+template <class X, class P, class B, class Y, class T>
+void check_forward(const char* operation, RowShape shape, const Strided<const X>& x, const P* gamma,
+                   const B* beta, T epsilon, const Y& y, const RowMoments<T>* moments) {
   const Check check(operation, shape);
   check.epsilon(epsilon);
   const Region x_region = check.rows("x", x);
-  const Region y_region = check.written_rows("y", y);
+  const Region y_region = check.written_rows("y", rows_of(y));
   const Region kept = Check::array("moments", moments, shape.rows);
   check.apart_or_same(y_region, x_region);
   check.apart(y_region, kept);
   check.apart(kept, x_region);
-  for (const Region& read :
-       {Check::array("gamma", gamma, shape.hidden), Check::array("beta", beta, shape.hidden)}) {
+  const Region scale = Check::array("gamma", gamma, shape.hidden);
+  const Region shift = Check::array("beta", beta, shape.hidden);
+  for (const Region& read : {scale, shift}) {
     check.apart(y_region, read);
     check.apart(kept, read);
   }
+  check_output(check, shape, y, [&](const Region& written) {
+    for (const Region& other : {x_region, y_region, kept, scale, shift}) check.apart(written, other);
+  });
 }
 
 /// The checks of a backward operator: dx may be dy or x, nothing else that is written touches anything.
-template <class T>
-void check_backward(const char* operation, RowShape shape, const Strided<const T>& dy,
-                    const Strided<const T>& x, const T* gamma, const RowMoments<T>* moments,
-                    const Strided<T>& dx, const T* dgamma, const T* dbeta) {
+template <class Dy, class X, class P, class T, class Dx, class G>
+void check_backward(const char* operation, RowShape shape, const Strided<const Dy>& dy,
+                    const Strided<const X>& x, const P* gamma, const RowMoments<T>* moments,
+                    const Strided<Dx>& dx, const G* dgamma, const G* dbeta) {
   const Check check(operation, shape);
   if (moments == nullptr && shape.rows > 0) check.stop(check.message() << "moments is nullptr");
   const Region dy_region = check.rows("dy", dy);

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "simd_convert.hpp"
+#include "simd_number.hpp"
 
 namespace simdnorm {
 
@@ -175,8 +175,13 @@ template <class Arch> struct VectorSum<float, Arch> {
       simd::store_as_float(p + i * V::width, simd::canonical(sum.part[i]));
     });
   }
-  SIMDNORM_INLINE void round(simd::First lanes, float* p) const {
-    float rounded[static_cast<std::size_t>(Doubles::parts * V::width)];
+  SIMDNORM_INLINE void round(simd::All, double* p) const {
+    simd::unroll<Doubles::parts>([&](auto i) SIMDNORM_INLINE_LAMBDA {
+      simd::store(simd::All{}, p + i * V::width, simd::canonical(sum.part[i]));
+    });
+  }
+  template <class U> SIMDNORM_INLINE void round(simd::First lanes, U* p) const {
+    U rounded[static_cast<std::size_t>(Doubles::parts * V::width)];
     round(simd::All{}, rounded);
     std::copy(rounded, rounded + lanes.count, p);
   }
@@ -208,7 +213,7 @@ template <class Arch> struct VectorSum<double, Arch> {
     simd::store(simd::All{}, p + count, lo);
   }
   /// (Of an infinite sum the second word is NaN.)
-  template <class Lanes> SIMDNORM_INLINE void round(Lanes lanes, double* p) const {
+  template <class Lanes, class U> SIMDNORM_INLINE void round(Lanes lanes, U* p) const {
     simd::store(lanes, p, simd::canonical(simd::number_or(hi + lo, hi)));
   }
 };

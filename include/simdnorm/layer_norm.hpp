@@ -3,66 +3,77 @@
 
 #include "check.hpp"
 #include "kernel/backward.hpp"
-#include "kernel/forward.hpp"
+#include "kernel/quantize.hpp"
+#include "operands.hpp"
 
 namespace simdnorm {
 
 /// Forward: y = (x - mean) * rstd * gamma + beta, where mean = sum(x)/hidden and
 /// rstd = 1/sqrt(sum((x - mean)^2)/hidden + epsilon).
 ///
-/// x, y: rows, a pointer or a Strided each, see RowShape. gamma, beta: (hidden), nullptr for 1 and 0.
+/// x, y: rows, a pointer or a Strided each, see RowShape. gamma, beta: (hidden), nullptr for 1 and 0. Each of the four
+/// holds float, double, BFloat16 or Float16, whatever the others hold. y may also be per_token(...) or per_tensor(...)
+/// of kernel/quantize.hpp: codes of 8 bits.
 /// moments: (rows), what backward needs; nullptr where nobody does.
-/// y may be x; nothing else may overlap.
+/// y may be x, if both hold the same type or types of the same size; nothing else may overlap.
 ///
-/// Computes (x - mean) * rstd * gamma - (mean_low * rstd * gamma - beta) in T, each operation rounded by itself;
-/// sums in twice T's precision, in which the mean is mean + mean_low. The error is at most 5 units of
-/// u * (|gamma| * max(1, |xhat|) + |beta|), u half an ulp of 1, one for each rounding, and 1/16 for the sums. An
-/// infinite gamma or beta gives its column Inf or NaN.
+/// T is double if one of them holds double, else float. Computes (x - mean) * rstd * gamma - (mean_low * rstd * gamma -
+/// beta) in T, each operation rounded by itself; sums in twice T's precision, in which the mean is mean + mean_low. The
+/// error is at most 5 units of u * (|gamma| * max(1, |xhat|) + |beta|), u half an ulp of 1 in T, one for each rounding, and
+/// 1/16 for the sums; where y holds another type, that y of T is rounded to it once, to nearest even. An infinite gamma or
+/// beta gives its column Inf or NaN. Casting: RoundOnce, RoundXhat or OnePlusGamma (kernel/epilogue.hpp).
 /// A constant row gives y = beta, also with epsilon 0. A row that holds Inf or NaN gives NaN, and leaves other
 /// rows alone.
 ///
 /// Errors: hidden < 1, epsilon < 0 or NaN, a missing x or y, overlap: std::invalid_argument, before anything is
 /// written.
 /// Source: Ba, Kiros, Hinton, Layer Normalization (2016); the semantics of torch.nn.functional.layer_norm.
-template <class X, class Y, class Executor = Serial>
-void layer_norm_forward(RowShape shape, const X& x, const element_t<X>* gamma, const element_t<X>* beta,
-                        element_t<X> epsilon, const Y& y, RowMoments<element_t<X>>* moments = nullptr,
+template <class Casting = RoundOnce, class X, class Gamma, class Beta, class Y, class Executor = Serial>
+void layer_norm_forward(RowShape shape, const X& x, Gamma gamma, Beta beta,
+                        operands_t<X, Gamma, Beta, Y> epsilon, const Y& y,
+                        RowMoments<operands_t<X, Gamma, Beta, Y>>* moments = nullptr,
                         const Executor& executor = {}) {
-  static_assert(are_elements<X, Y>(),
-                "simdnorm: layer_norm_forward: x and y must both be float or both double");
-  using T = element_t<X>;
-  const Strided<const T> x_rows = read_rows(shape, x);
-  const Strided<T> y_rows = written_rows(shape, y);
-  check_forward("layer_norm_forward", shape, x_rows, gamma, beta, epsilon, y_rows, moments);
-  forward_rows(shape, x_rows, Variance<T>{epsilon}, Chain{Scale<T>{gamma}, Shift<T>{beta}}, y_rows, moments,
-               executor);
+  using T = operands_t<X, Gamma, Beta, Y>;
+  const Strided<const element_t<X>> x_rows = read_rows(shape, x);
+  const auto y_rows = written_rows(shape, y);
+  const element_or_t<Gamma, T>* const scale = gamma;
+  const element_or_t<Beta, T>* const shift = beta;
+  const Variance<T> statistic{epsilon};
+  check_forward("layer_norm_forward", shape, x_rows, scale, shift, statistic.epsilon, y_rows, moments);
+  forward_rows(shape, x_rows, statistic, Chain{Casting::template scale<element_t<X>>(scale), Shift{shift}},
+               y_rows, moments, executor);
 }
 
 /// Backward: dx = ((g - mean(g)) - xhat * mean(g * xhat)) * rstd with g = dy * gamma,
 /// dgamma = sum over rows of dy * xhat, dbeta = sum over rows of dy.
 ///
-/// dy, x, dx: rows. gamma: (hidden), nullptr for 1. moments: (rows), as forward kept them.
-/// dgamma, dbeta: (hidden), nullptr for one that is not wanted.
-/// dx may be dy or x; nothing else may overlap.
+/// dy, x, dx: rows. gamma: (hidden), nullptr for 1. Each of the four holds float, double, BFloat16 or Float16, of which
+/// double asks for moments of double. moments: (rows), as forward kept them.
+/// dgamma, dbeta: (hidden), nullptr for one that is not wanted; both float or both double, whatever else holds.
+/// dx may be dy or x, if both hold the same type or types of the same size; nothing else may overlap.
 ///
-/// Computes as forward does. dgamma and dbeta are kept in twice T's precision; at most two rows (four, where rows
-/// lie side by side) are added in T before. The order of the sums depends on the shape and on which of the two it is,
-/// and each is rounded once. Without rows they become 0, or stay as they are with options.accumulate.
+/// Computes as forward does, in the moments' type T. dgamma and dbeta are kept in twice T's precision; at most two rows
+/// (four, where rows lie side by side) are added in T before. The order of the sums depends on the shape and on which of
+/// the two it is, and each is rounded once (to double first, from T = double to float). Without rows they become 0, or
+/// stay as they are with options.accumulate. The workspace is one of gradient_workspace_bytes<T>.
 ///
 /// Errors: as forward.
-template <class Dy, class X, class Dx, class Executor = Serial>
-void layer_norm_backward(RowShape shape, const Dy& dy, const X& x, const element_t<X>* gamma,
-                         const RowMoments<element_t<X>>* moments, const Dx& dx,
-                         element_t<X>* dgamma = nullptr, element_t<X>* dbeta = nullptr,
+template <class Casting = RoundOnce, class Dy, class X, class Gamma, class T, class Dx,
+          class Dgamma = std::nullptr_t, class Dbeta = std::nullptr_t, class Executor = Serial>
+void layer_norm_backward(RowShape shape, const Dy& dy, const X& x, Gamma gamma, const RowMoments<T>* moments,
+                         const Dx& dx, Dgamma dgamma = {}, Dbeta dbeta = {},
                          const GradientOptions& options = {}, const Executor& executor = {}) {
-  static_assert(are_elements<X, Dy, Dx>(),
-                "simdnorm: layer_norm_backward: dy, x and dx must all be float or all double");
-  using T = element_t<X>;
-  const Strided<const T> dy_rows = read_rows(shape, dy), x_rows = read_rows(shape, x);
-  const Strided<T> dx_rows = written_rows(shape, dx);
-  check_backward("layer_norm_backward", shape, dy_rows, x_rows, gamma, moments, dx_rows, dgamma, dbeta);
-  backward_rows<Variance<T>>(shape, dy_rows, x_rows, gamma, moments, dx_rows, dgamma, dbeta, options,
-                             executor);
+  static_assert(std::is_same_v<T, operands_t<Dy, X, Gamma, Dx>>,
+                "simdnorm: moments hold double where one of dy, x, gamma and dx does, else float");
+  using G = gradient_t<Dgamma, Dbeta, T>;
+  const Strided<const element_t<Dy>> dy_rows = read_rows(shape, dy);
+  const Strided<const element_t<X>> x_rows = read_rows(shape, x);
+  const Strided<element_t<Dx>> dx_rows = written_rows(shape, dx);
+  const element_or_t<Gamma, T>* const scale = gamma;
+  G *const to_gamma = dgamma, *const to_beta = dbeta;
+  check_backward("layer_norm_backward", shape, dy_rows, x_rows, scale, moments, dx_rows, to_gamma, to_beta);
+  backward_rows<Variance<T>, Casting>(shape, dy_rows, x_rows, scale, moments, dx_rows, to_gamma, to_beta,
+                                      options, executor);
 }
 
 }  // namespace simdnorm

@@ -2,4 +2,5 @@
 #pragma once
 
 #include "layer_norm.hpp"
+#include "quantize.hpp"
 #include "rms_norm.hpp"

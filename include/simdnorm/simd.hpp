@@ -13,6 +13,7 @@ namespace simdnorm::simd {
 
 /// A vector of T. Operators round each operation by itself; what is fused is add_exact_product alone.
 template <class T, class Arch = DefaultArch> struct Vector {
+  using Scalar = T;
   using R = Register<T, Arch>;
   using Architecture = Arch;
   static constexpr int width = R::width;
@@ -43,8 +44,8 @@ template <class V, class F> SIMDNORM_INLINE void with_lanes(int count, const F& 
   }
 }
 
-template <class V, class T> SIMDNORM_INLINE V load(All, const T* p) { return {V::R::load(p)}; }
-template <class V, class T> SIMDNORM_INLINE V load(First lanes, const T* p) {
+template <class V> SIMDNORM_INLINE V load(All, const typename V::Scalar* p) { return {V::R::load(p)}; }
+template <class V> SIMDNORM_INLINE V load(First lanes, const typename V::Scalar* p) {
   return {load_first<typename V::R>(p, lanes.count, static_cast<const typename V::R::type*>(nullptr))};
 }
 template <class T, class Arch> SIMDNORM_INLINE void store(All, T* p, Vector<T, Arch> a) {
@@ -64,7 +65,7 @@ template <class T, class Arch> SIMDNORM_INLINE Vector<T, Arch> keep(First lanes,
 /// a, and b where a is NaN.
 template <class T, class Arch>
 SIMDNORM_INLINE Vector<T, Arch> number_or(Vector<T, Arch> a, Vector<T, Arch> b) {
-  return {Register<T, Arch>::number_or(a.value, b.value)};
+  return {Register<T, Arch>::where_number(a.value, a.value, b.value)};
 }
 /// a with every NaN made the canonical quiet one: which NaN an operation gives depends on the instruction set.
 template <class T, class Arch> SIMDNORM_INLINE Vector<T, Arch> canonical(Vector<T, Arch> a) {
@@ -94,6 +95,21 @@ SIMDNORM_INLINE Vector<T, Arch> add_exact_product(Vector<T, Arch> a, Vector<T, A
 /// a without the lower 27 of its 53 binary digits.
 template <class Arch> SIMDNORM_INLINE Vector<double, Arch> upper_digits(Vector<double, Arch> a) {
   return {Register<double, Arch>::upper_digits(a.value)};
+}
+
+/// x where a < b, y elsewhere, also where one is NaN.
+template <class T, class Arch>
+SIMDNORM_INLINE Vector<T, Arch> where_less(Vector<T, Arch> a, Vector<T, Arch> b, Vector<T, Arch> x,
+                                           Vector<T, Arch> y) {
+  return {Register<T, Arch>::where_less(a.value, b.value, x.value, y.value)};
+}
+
+/// The smaller, and the larger, of each two numbers; where one is NaN the result is either.
+template <class T, class Arch> SIMDNORM_INLINE Vector<T, Arch> smaller(Vector<T, Arch> a, Vector<T, Arch> b) {
+  return {Register<T, Arch>::min(a.value, b.value)};
+}
+template <class T, class Arch> SIMDNORM_INLINE Vector<T, Arch> larger(Vector<T, Arch> a, Vector<T, Arch> b) {
+  return {Register<T, Arch>::max(a.value, b.value)};
 }
 
 /// max(|a|, |b|); where one is NaN the result is either.

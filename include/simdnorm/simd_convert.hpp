@@ -92,17 +92,6 @@ template <class T, class Arch> struct Doubles {
   static constexpr int parts = Vector<T, Arch>::width / Vector<double, Arch>::width;
   Vector<double, Arch> part[static_cast<std::size_t>(parts)];
 };
-template <class V> SIMDNORM_INLINE auto load_doubles(All, const float* p) {
-  constexpr int width = Vector<double, typename V::Architecture>::width;
-  Doubles<float, typename V::Architecture> doubles;
-  unroll<doubles.parts>([&](auto i) SIMDNORM_INLINE_LAMBDA {
-    doubles.part[i] = load_as_double<typename V::Architecture>(p + i * width);
-  });
-  return doubles;
-}
-template <class V> SIMDNORM_INLINE auto load_doubles(All, const double* p) {
-  return Doubles<double, typename V::Architecture>{{load<V>(All{}, p)}};
-}
 /// Those of a vector in a register go through memory, which converts them at less cost than their halves' moves.
 template <class T, class Arch> SIMDNORM_INLINE Doubles<T, Arch> as_doubles(Vector<T, Arch> a) {
   if constexpr (std::is_same_v<T, double>) {
@@ -110,11 +99,12 @@ template <class T, class Arch> SIMDNORM_INLINE Doubles<T, Arch> as_doubles(Vecto
   } else {
     alignas(64) T elements[Vector<T, Arch>::width];
     store(All{}, elements, a);
-    return load_doubles<Vector<T, Arch>>(All{}, elements);
+    Doubles<T, Arch> doubles;
+    unroll<doubles.parts>([&](auto i) SIMDNORM_INLINE_LAMBDA {
+      doubles.part[i] = load_as_double<Arch>(elements + i * Vector<double, Arch>::width);
+    });
+    return doubles;
   }
-}
-template <class V, class T> SIMDNORM_INLINE auto load_doubles(First lanes, const T* p) {
-  return as_doubles(load<V>(lanes, p));
 }
 
 }  // namespace simdnorm::simd

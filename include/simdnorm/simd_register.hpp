@@ -119,9 +119,13 @@ template <class T, class Arch> struct Register {
   static SIMDNORM_INLINE type upper_digits(type a) { return Batch(a) & Batch(number_of(upper_bits)); }
   static SIMDNORM_INLINE type abs(type a) { return xsimd::abs(Batch(a)); }
   static SIMDNORM_INLINE type max(type a, type b) { return xsimd::max(Batch(a), Batch(b)); }
-  /// a, and b where a is NaN.
-  static SIMDNORM_INLINE type number_or(type a, type b) {
-    return xsimd::select(Batch(a) == Batch(a), Batch(a), Batch(b));
+  static SIMDNORM_INLINE type min(type a, type b) { return xsimd::min(Batch(a), Batch(b)); }
+  /// x where a is a number, y where it is NaN; x where a < b, elsewhere y.
+  static SIMDNORM_INLINE type where_number(type a, type x, type y) {
+    return xsimd::select(Batch(a) == Batch(a), Batch(x), Batch(y));
+  }
+  static SIMDNORM_INLINE type where_less(type a, type b, type x, type y) {
+    return xsimd::select(Batch(a) < Batch(b), Batch(x), Batch(y));
   }
   /// a where its position is below count, 0 elsewhere.
   static SIMDNORM_INLINE type keep(int count, type a) {
@@ -158,7 +162,9 @@ template <class T> struct Register<T, NoSimd> {
   }
   static SIMDNORM_INLINE T abs(T a) { return std::abs(a); }
   static SIMDNORM_INLINE T max(T a, T b) { return a > b ? a : b; }
-  static SIMDNORM_INLINE T number_or(T a, T b) { return a == a ? a : b; }
+  static SIMDNORM_INLINE T min(T a, T b) { return a < b ? a : b; }
+  static SIMDNORM_INLINE T where_number(T a, T x, T y) { return a == a ? x : y; }
+  static SIMDNORM_INLINE T where_less(T a, T b, T x, T y) { return a < b ? x : y; }
   static SIMDNORM_INLINE T keep(int /*count*/, T a) { return a; }
 };
 

@@ -1,11 +1,30 @@
 // What lies in memory: rows, operands with strides, and the moments that forward keeps for backward.
 #pragma once
 
+#include <cstddef>
 #include <type_traits>
 
 #include "config.hpp"
 
 namespace simdnorm {
+
+/// Numbers of 16 bits, by their bits: the upper half of a float; IEEE 754's binary16. Bytes that another library calls
+/// bfloat16 or half may be read as these. (Any other type of numbers: simd_narrow.hpp.)
+struct BFloat16 {
+  std::uint16_t bits;
+};
+struct Float16 {
+  std::uint16_t bits;
+};
+
+/// Numbers of 8 bits, to which y can be quantized, as the Open Compute Project defines them (OFP8, 2023): 4 bits of exponent,
+/// no infinity, up to 448; 5 bits of exponent, up to 57344.
+struct Float8E4M3 {
+  std::uint8_t bits;
+};
+struct Float8E5M2 {
+  std::uint8_t bits;
+};
 
 /// The rows of an operand: `rows` tokens of `hidden` features each. `after` rows lie side by side, so that
 /// row r = b * after + a holds its column c at  data[b * outer + c * column + a]  (see Strided). With after
@@ -59,14 +78,20 @@ struct Serial {
   }
 };
 
-// --- operands as arguments: a pointer to rows with no gaps, or Strided ---
+// --- operands as arguments: a pointer to rows with no gaps, or Strided; a literal nullptr for a learned array ---
 
 template <class X> struct ElementOf {};
 template <class T> struct ElementOf<T*> { using type = std::remove_const_t<T>; };
 template <class T> struct ElementOf<Strided<T>> { using type = std::remove_const_t<T>; };
-/// The element type of an operand. As a parameter's type it is deduced from nowhere else, so that a literal
-/// nullptr is a valid gamma.
+template <> struct ElementOf<std::nullptr_t> { using type = void; };
+/// The element type of an operand; void of nullptr.
 template <class X> using element_t = typename ElementOf<X>::type;
+/// The same, and T of nullptr.
+template <class X, class T>
+using element_or_t = std::conditional_t<std::is_void_v<element_t<X>>, T, element_t<X>>;
+
+/// What numbers of these types together are computed in: double if one of them is double, else float.
+template <class... U> using compute_t = std::conditional_t<(std::is_same_v<U, double> || ...), double, float>;
 
 /// An operand that a call reads, and one that it writes, as rows.
 template <class T> constexpr Strided<const T> read_rows(RowShape shape, T* data) {
@@ -77,11 +102,7 @@ template <class T> constexpr Strided<const T> read_rows(RowShape, const Strided<
 }
 template <class T> constexpr Strided<T> written_rows(RowShape shape, T* data) { return packed(shape, data); }
 template <class T> constexpr Strided<T> written_rows(RowShape, const Strided<T>& operand) { return operand; }
-
-/// Some X are of one type, float or double.
-template <class First, class... Rest> constexpr bool are_elements() {
-  using T = element_t<First>;
-  return (std::is_same_v<T, float> || std::is_same_v<T, double>)&&(std::is_same_v<T, element_t<Rest>> && ...);
-}
+/// The rows of an output. (Of others than rows as they are: kernel/quantize.hpp.)
+template <class Y> constexpr const Strided<Y>& rows_of(const Strided<Y>& y) { return y; }
 
 }  // namespace simdnorm

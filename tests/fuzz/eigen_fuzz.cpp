@@ -2,8 +2,9 @@
 #include "fuzz/input.hpp"
 
 namespace simdnorm {
-template <class P> class LayerNorm;
-template <class P> class RMSNorm;
+struct RoundOnce;
+template <class P, class Casting = RoundOnce> class LayerNorm;
+template <class P, class Casting = RoundOnce> class RMSNorm;
 }  // namespace simdnorm
 namespace fuzz {
 template <class Functor> void run_eigen(Input& input);

@@ -55,9 +55,9 @@ template <class Blocks> void check_tasks(Rows rows) {
                static_cast<RowMoments<float>*>(nullptr), forward.recorder());
   expect_tasks(forward, blocks, blocks.per_task());
   const auto run = [&](float* dgamma, Asked& asked) {
-    backward_rows<Statistic>(rows.shape, rows.read(), rows.read(), static_cast<const float*>(nullptr),
-                             rows.moments.data(), rows.written(), dgamma, static_cast<float*>(nullptr),
-                             GradientOptions{}, asked.recorder());
+    backward_rows<Statistic, RoundOnce>(
+        rows.shape, rows.read(), rows.read(), static_cast<const float*>(nullptr), rows.moments.data(),
+        rows.written(), dgamma, static_cast<float*>(nullptr), GradientOptions{}, asked.recorder());
   };
   run(nullptr, backward);
   expect_tasks(backward, blocks, blocks.per_task());
@@ -80,9 +80,9 @@ TEST(Drivers, AskNothingOfAnExecutorWhereThereAreNoRows) {
   Asked asked;
   forward_rows(rows.shape, rows.read(), Statistic{0}, Scale<float>(nullptr), rows.written(),
                static_cast<RowMoments<float>*>(nullptr), asked.recorder());
-  backward_rows<Statistic>(rows.shape, rows.read(), rows.read(), static_cast<const float*>(nullptr),
-                           rows.moments.data(), rows.written(), rows.dgamma.data(),
-                           static_cast<float*>(nullptr), GradientOptions{}, asked.recorder());
+  backward_rows<Statistic, RoundOnce>(
+      rows.shape, rows.read(), rows.read(), static_cast<const float*>(nullptr), rows.moments.data(),
+      rows.written(), rows.dgamma.data(), static_cast<float*>(nullptr), GradientOptions{}, asked.recorder());
   EXPECT_EQ(asked.tasks.size(), 0u);
 }
 
@@ -93,9 +93,9 @@ TEST(Drivers, GradientsReplaceWhatIsThereUnlessToldToAdd) {
     std::fill(rows.dgamma.begin(), rows.dgamma.end(), 100.f);
     GradientOptions options;
     if (told) options.accumulate = true;
-    backward_rows<Statistic>(rows.shape, rows.read(), rows.read(), static_cast<const float*>(nullptr),
-                             rows.moments.data(), rows.written(), rows.dgamma.data(),
-                             static_cast<float*>(nullptr), options, Serial{});
+    backward_rows<Statistic, RoundOnce>(
+        rows.shape, rows.read(), rows.read(), static_cast<const float*>(nullptr), rows.moments.data(),
+        rows.written(), rows.dgamma.data(), static_cast<float*>(nullptr), options, Serial{});
     for (float value : rows.dgamma) EXPECT_EQ(value, told ? 109.f : 9.f);
   }
 }
@@ -111,6 +111,7 @@ struct Listed {
     list->push_back('w');
   }
   void end() const { list->push_back('e'); }
+  const Listed& rarely() const { return *this; }
 };
 
 TEST(Drivers, EndTheWriterOnceAfterTheRowsOfATask) {

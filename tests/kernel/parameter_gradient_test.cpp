@@ -1,4 +1,5 @@
 // The totals of dgamma and dbeta in their workspace. (What is summed: backward_test.)
+#include <simdnorm/kernel/epilogue.hpp>
 #include <simdnorm/kernel/parameter_gradient.hpp>
 
 #include <gtest/gtest.h>
@@ -27,7 +28,7 @@ TYPED_TEST_SUITE(Totals, Elements);
 template <class T, bool Beta> void check_segments(Index hidden, Index gradients) {
   const Index of_segment = gradients * padded_hidden(hidden) * (sizeof(T) == 8 ? 2 : 1);
   EXPECT_EQ(workspace_bytes<T>(3, hidden, gradients), 3 * of_segment * 8);
-  using Gradient = ParameterGradient<T, simd::DefaultArch, Beta>;
+  using Gradient = ParameterGradient<T, simd::DefaultArch, Beta, RoundOnce::Xhat<T>>;
   for (Index segment : {0, 1, 2}) {
     std::vector<double> memory(static_cast<std::size_t>(3 * of_segment), 7.0);
     const auto begun = Gradient(hidden, memory.data()).begin(segment);

@@ -165,8 +165,8 @@ TYPED_TEST(Rows, AbsentParametersAreOnesAndZerosInEveryColumn) {
   const Index hidden = 100;
   std::vector<T> values(100);
   for (std::size_t i = 0; i < 100; ++i) values[i] = static_cast<T>(i);
-  const auto given = parameter_or<T>(values.data(), ones<T>), absent = parameter_or<T>(nullptr, ones<T>),
-             no_shift = parameter_or<T>(nullptr, zeros<T>);
+  const auto given = parameter_or<T, 1>(values.data()), absent = parameter_or<T, 1>(nullptr),
+             no_shift = parameter_or<T, 0>(nullptr);
   const auto check = [&](auto at) {
     T a[16], b[16], c[16];
     simd::store(simd::All{}, a, block.parameter(given, at));

@@ -20,18 +20,21 @@ using Elements = testing::Types<float, double>;
 TYPED_TEST_SUITE(Writers, Elements);
 
 // The rows ahead that are fetched where a call goes past the caches, 0 where it does not.
-template <int Rows, class T>
-Index streams(RowShape shape, std::initializer_list<const T*> read, const Strided<T>& written) {
+template <int Rows, class T, class Y, class... X>
+Index streams(RowShape shape, const Strided<Y>& written, const X*... read) {
   Index ahead = -1;
-  with_writer<Rows, BlocksAlong<T>>(shape, read, written, [&](const auto& writer) {
-    using Writer = std::decay_t<decltype(writer)>;
-    if constexpr (std::is_same_v<Writer, DirectWriter>) {
-      ahead = 0;
-    } else {
-      EXPECT_EQ(Writer::rows_at_once, Rows);
-      ahead = writer.rows_ahead;
-    }
-  });
+  with_writer<Rows, BlocksAlong<T>>(
+      shape, written,
+      [&](const auto& writer) {
+        using Writer = std::decay_t<decltype(writer)>;
+        if constexpr (std::is_same_v<Writer, DirectWriter>) {
+          ahead = 0;
+        } else {
+          EXPECT_EQ(Writer::rows_at_once, Rows);
+          ahead = writer.rows_ahead;
+        }
+      },
+      read...);
   return ahead;
 }
 
@@ -46,9 +49,9 @@ TYPED_TEST(Writers, StreamWhatIsLargerThanTheThreshold) {
   const Index two = 2 * 100 * 4096, three = 3 * 100 * 4096;
   for (const Index more : {0, 1}) {
     set_streaming_threshold(two - more);
-    EXPECT_EQ((streams<1, T>(shape, {x.data()}, rows)), more * ahead);
+    EXPECT_EQ((streams<1, T>(shape, rows, x.data())), more * ahead);
     set_streaming_threshold(three - more);
-    EXPECT_EQ((streams<2, T>(shape, {dy.data(), x.data()}, rows)), more * ahead);
+    EXPECT_EQ((streams<2, T>(shape, rows, dy.data(), x.data())), more * ahead);
   }
 }
 
@@ -59,20 +62,20 @@ TYPED_TEST(Writers, StreamNothingInPlaceNorShortRowsNorRowsInTurnsThatBeginAnywh
   const Index line = 64 / static_cast<Index>(sizeof(T)), shortest = 8 * line;
   const RowShape shape{3, shortest};
   const auto to = [&](T* first, Index gap) { return Strided<T>{first, shortest + gap, 1}; };
-  EXPECT_GT((streams<1, T>(shape, {x.data()}, to(y.data(), 0))), 0);
-  EXPECT_EQ((streams<1, T>({3, shortest - 1}, {x.data()}, to(y.data(), 0))), 0);
-  EXPECT_EQ((streams<1, T>(shape, {y.data()}, to(y.data(), 0))), 0);
-  EXPECT_EQ((streams<2, T>(shape, {x.data(), y.data()}, to(y.data(), 0))), 0);
-  EXPECT_EQ((streams<2, T>(shape, {y.data(), x.data()}, to(y.data(), 0))), 0);
+  EXPECT_GT((streams<1, T>(shape, to(y.data(), 0), x.data())), 0);
+  EXPECT_EQ((streams<1, T>({3, shortest - 1}, to(y.data(), 0), x.data())), 0);
+  EXPECT_EQ((streams<1, T>(shape, to(y.data(), 0), y.data())), 0);
+  EXPECT_EQ((streams<2, T>(shape, to(y.data(), 0), x.data(), y.data())), 0);
+  EXPECT_EQ((streams<2, T>(shape, to(y.data(), 0), y.data(), x.data())), 0);
   for (Index gap : {Index(1), line - 1}) {
-    EXPECT_GT((streams<1, T>(shape, {x.data()}, to(y.data() + 1, gap))), 0);
-    EXPECT_EQ((streams<2, T>(shape, {dy.data(), x.data()}, to(y.data() + 1, gap))), 0);
+    EXPECT_GT((streams<1, T>(shape, to(y.data() + 1, gap), x.data())), 0);
+    EXPECT_EQ((streams<2, T>(shape, to(y.data() + 1, gap), dy.data(), x.data())), 0);
   }
   for (Index gap : {Index(0), line, 3 * line})
-    EXPECT_GT((streams<2, T>(shape, {dy.data(), x.data()}, to(y.data() + 1, gap))), 0);
+    EXPECT_GT((streams<2, T>(shape, to(y.data() + 1, gap), dy.data(), x.data())), 0);
   // An address that no T lies at; it is not read.
   T* const between = reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(y.data()) + 2);
-  EXPECT_EQ((streams<1, T>(shape, {x.data()}, to(between, 0))), 0);
+  EXPECT_EQ((streams<1, T>(shape, to(between, 0), x.data())), 0);
 }
 
 TYPED_TEST(Writers, PartsAreTheColumnsOfARowOnce) {

@@ -12,7 +12,8 @@ namespace simdnorm {
 
 /// gamma or beta: a view of a vector, or nothing.
 template <class P> struct LearnedVector {
-  const P* data = nullptr;
+  using Stored = typename StoredAs<P>::type;
+  const Stored* data = nullptr;
   Index size = -1;  // -1: absent, fits any size
 
   LearnedVector(std::nullptr_t) {}
@@ -22,7 +23,7 @@ template <class P> struct LearnedVector {
         "simdnorm: gamma and beta are Eigen tensors, matrices or maps that lie in memory, or nullptr");
     static_assert(std::is_same_v<typename V::Scalar, P>,
                   "simdnorm: gamma and beta must hold the type that LayerNorm<P> or RMSNorm<P> names");
-    const Operand<const P> view = operand<const P>(vector);
+    const Operand<const Stored> view = operand<const Stored>(vector);
     if (!view.layout.is_packed())
       (Message() << "gamma and beta must lie contiguous, but one of shape " << view.layout << " has gaps")
           .fail();
@@ -55,37 +56,74 @@ template <class First, class... Rest> const auto& find_device(const First& first
   }
 }
 
-template <class P, class Last>
+/// T is what the call computes in.
+template <class T, class Last>
 inline constexpr bool is_backward_option =
-    std::is_same_v<Last, Accumulate> || std::is_same_v<Last, Workspace<P>> || is_device<Last>;
+    std::is_same_v<Last, Accumulate> || std::is_same_v<Last, Workspace<T>> || is_device<Last>;
 
-template <class P, class Last>
-inline constexpr bool is_forward_option = std::is_same_v<Last, Moments<P>> || is_device<Last>;
+template <class T, class Last>
+inline constexpr bool is_forward_option = std::is_same_v<Last, Moments<T>> || is_device<Last>;
 
-template <class P, class... Last> GradientOptions gradient_options(RowShape shape, Last&... last) {
+template <class T, class... Last> GradientOptions gradient_options(RowShape shape, Last&... last) {
   GradientOptions options;
   options.accumulate = find_last<const Accumulate>(last...) != nullptr;
-  if (auto* workspace = find_last<Workspace<P>>(last...)) options.workspace = workspace->reserve(shape);
+  if (auto* workspace = find_last<Workspace<T>>(last...)) options.workspace = workspace->reserve(shape);
   return options;
+}
+
+// --- outputs other than y as it is ---
+
+/// Eigen objects as PerToken and PerTensor (kernel/quantize.hpp).
+template <class Q, class Scales> struct TensorPerToken {
+  Q& y;
+  Scales& scales;
+};
+template <class Q> struct TensorPerTensor {
+  Q& y;
+  float scale;
+  int zero_point;
+};
+/// y as codes, of the shape of x and of type std::int8_t, Float8E4M3 or Float8E5M2; scales: one float for each row, in the
+/// storage order of the dimensions that are not normalized.
+template <class Q, class Scales, class = std::enable_if_t<has_memory<std::decay_t<Scales>>()>>
+TensorPerToken<std::remove_reference_t<Q>, std::remove_reference_t<Scales>> per_token(Q&& y,
+                                                                                      Scales&& scales) {
+  return {y, scales};
+}
+template <class Q, class = std::enable_if_t<has_memory<std::decay_t<Q>>()>>
+TensorPerTensor<std::remove_reference_t<Q>> per_tensor(Q&& y, float scale, int zero_point = 0) {
+  return {y, scale, zero_point};
 }
 
 // --- the functor ---
 
 /// The part of a functor that does not depend on which norm it is.
 template <class P> class NormFunctor {
-  static_assert(std::is_same_v<P, float> || std::is_same_v<P, double>,
-                "simdnorm: LayerNorm<P> and RMSNorm<P> need P = float or double");
+  using Stored = typename StoredAs<P>::type;
+  static_assert(
+      simd::is_number<Stored>,
+      "simdnorm: LayerNorm<P> and RMSNorm<P> need P = float, double, Eigen::bfloat16 or Eigen::half");
 
  protected:
+  /// double for P = double, else float.
+  using Epsilon = compute_t<Stored>;
+
+  /// What a call on these objects computes in.
+  template <class Y> struct ScalarOf { using type = stored_t<Y>; };
+  template <class Q, class Scales> struct ScalarOf<TensorPerToken<Q, Scales>> { using type = void; };
+  template <class Q> struct ScalarOf<TensorPerTensor<Q>> { using type = void; };
+  template <class... Objects>
+  using Computed = compute_t<Stored, typename ScalarOf<std::decay_t<Objects>>::type...>;
+
   /// The hidden size that a functor without gamma and beta is made with.
   static Index checked_hidden(const char* name, Index hidden) {
     if (hidden < 1) (Message() << name << ": hidden must be at least 1 but is " << hidden).fail();
     return hidden;
   }
-  NormFunctor(const char* name, LearnedVector<P> gamma, LearnedVector<P> beta, Index hidden, P epsilon,
+  NormFunctor(const char* name, LearnedVector<P> gamma, LearnedVector<P> beta, Index hidden, Epsilon epsilon,
               Axes axes)
       : name_(name), gamma_(gamma), beta_(beta), hidden_(hidden), epsilon_(epsilon), axes_(axes) {
-    if (!(epsilon >= P(0)))
+    if (!(epsilon >= Epsilon(0)))
       (Message() << name << ": epsilon must be at least 0 but is " << static_cast<double>(epsilon)).fail();
     if (gamma.size >= 0 && beta.size >= 0 && gamma.size != beta.size)
       (Message() << name << ": gamma has shape (" << gamma.size << ") but beta has shape (" << beta.size
@@ -98,7 +136,7 @@ template <class P> class NormFunctor {
   template <class X> struct Call {
     const NormFunctor& norm;
     Operation operation;
-    Operand<const P> x;
+    Operand<const stored_t<X>> x;
     RowShape shape;
 
     Call(const NormFunctor& functor, const char* method, const X& x_object)
@@ -112,29 +150,51 @@ template <class P> class NormFunctor {
             .fail();
     }
 
-    Strided<const P> rows_of_x() const { return rows_of("x", x); }
-    template <class Z> Strided<const P> rows_read(const char* name, const Z& object) const {
+    Strided<const stored_t<X>> rows_of_x() const { return rows_of("x", x); }
+    template <class Z> Strided<const stored_t<Z>> rows_read(const char* name, const Z& object) const {
       expect_like_x<Z>();
       return rows_of(name, read(name, object));
     }
-    template <class Z> Strided<P> rows_written(const char* name, Z& object) const {
+    template <class Z> Strided<stored_t<Z>> rows_written(const char* name, Z& object) const {
       static_assert(has_memory<Z>(),
                     "simdnorm: y and dx must be Eigen tensors, matrices or maps that lie in memory");
-      static_assert(std::is_same_v<decltype(object.data()), P*>,
-                    "simdnorm: y and dx must be writable and hold the type P of the functor");
+      static_assert(!std::is_const_v<std::remove_pointer_t<decltype(object.data())>>,
+                    "simdnorm: y and dx must be writable");
       expect_like_x<Z>();
-      return rows_of(name, operand<P>(object));
+      return rows_of(name, operand<stored_t<Z>>(object));
+    }
+    /// y as the operators take it.
+    template <class Y> auto output(Y& y) const {
+      if constexpr (has_memory<std::decay_t<Y>>()) {
+        return rows_written("y", y);
+      } else {
+        return quantized(y);
+      }
+    }
+    template <class Q, class Scales> auto quantized(const TensorPerToken<Q, Scales>& y) const {
+      static_assert(std::is_same_v<decltype(y.scales.data()), float*>,
+                    "simdnorm: scales must be writable and hold float");
+      const auto scales = operand<float>(y.scales);
+      if (scales.layout.elements() != shape.rows || !scales.layout.is_packed())
+        (operation.message() << "scales have shape " << scales.layout
+                             << (scales.layout.is_packed() ? "" : " with gaps") << " but x of shape "
+                             << x.layout << " has " << shape.rows << " rows")
+            .fail();
+      return per_token(rows_written("y", y.y), scales.data);
+    }
+    template <class Q> auto quantized(const TensorPerTensor<Q>& y) const {
+      return per_tensor(rows_written("y", y.y), y.scale, y.zero_point);
     }
     /// dgamma or dbeta.
-    template <class Z> P* written_vector(const char* name, Z& object) const {
+    template <class Z> auto written_vector(const char* name, Z& object) const {
       if constexpr (std::is_same_v<std::remove_const_t<Z>, std::nullptr_t>) {
         return nullptr;
       } else {
         static_assert(has_memory<Z>(),
                       "simdnorm: dgamma and dbeta are Eigen tensors, matrices or maps in memory, or nullptr");
-        static_assert(std::is_same_v<decltype(object.data()), P*>,
-                      "simdnorm: dgamma and dbeta must be writable and hold P");
-        const Operand<P> view = operand<P>(object);
+        static_assert(!std::is_const_v<std::remove_pointer_t<decltype(object.data())>>,
+                      "simdnorm: dgamma and dbeta must be writable");
+        const auto view = operand<typename Z::Scalar>(object);
         if (view.layout.elements() != shape.hidden || !view.layout.is_packed())
           (operation.message() << name << " has shape " << view.layout
                                << (view.layout.is_packed() ? "" : " with gaps") << " but x of shape "
@@ -144,15 +204,16 @@ template <class P> class NormFunctor {
       }
     }
     /// Where forward keeps the moments, made large enough if all else is right; nullptr where nobody wants them.
-    RowMoments<P>* moments_of_rows(const char* call_below, const Strided<P>& y, Moments<P>* moments) const {
+    template <class Y, class T>
+    RowMoments<T>* moments_of_rows(const char* call_below, const Y& y, Moments<T>* moments) const {
       if (moments == nullptr) return nullptr;
-      const RowMoments<P>* const not_yet = nullptr;
-      check_forward(call_below, shape, rows_of_x(), norm.gamma_.data, norm.beta_.data, norm.epsilon_, y,
-                    not_yet);
+      const RowMoments<T>* const not_yet = nullptr;
+      check_forward(call_below, shape, rows_of_x(), norm.gamma_.data, norm.beta_.data,
+                    static_cast<T>(norm.epsilon_), written_rows(shape, y), not_yet);
       moments->resize(shape.rows);
       return moments->data();
     }
-    void expect_moments(const Moments<P>& moments) const {
+    template <class T> void expect_moments(const Moments<T>& moments) const {
       if (moments.rows() != shape.rows)
         (operation.message() << "moments hold " << moments.rows() << " rows but x of shape " << x.layout
                              << " has " << shape.rows)
@@ -160,14 +221,12 @@ template <class P> class NormFunctor {
     }
 
    private:
-    template <class Z> Operand<const P> read(const char* name, const Z& object) const {
+    template <class Z> Operand<const stored_t<Z>> read(const char* name, const Z& object) const {
       static_assert(has_memory<Z>(),
                     "simdnorm: operands must be Eigen tensors, matrices or maps that lie in memory: evaluate "
                     "an expression first, "
                     "or use customOp");
-      static_assert(std::is_same_v<typename Z::Scalar, P>,
-                    "simdnorm: x, y, dy and dx must hold the type P of the functor");
-      const Operand<const P> view = operand<const P>(object);
+      const Operand<const stored_t<Z>> view = operand<const stored_t<Z>>(object);
       if (view.data == nullptr && view.layout.elements() != 0)
         (operation.message() << name << " of shape " << view.layout
                              << " is an expression that lies nowhere in memory: evaluate it first")
@@ -191,7 +250,7 @@ template <class P> class NormFunctor {
   const char* name_;
   LearnedVector<P> gamma_, beta_;
   Index hidden_;  // -1 where nothing fixes it
-  P epsilon_;
+  Epsilon epsilon_;
   Axes axes_;
 };
 

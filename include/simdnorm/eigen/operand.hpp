@@ -6,7 +6,7 @@
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include "../check.hpp"
-#include "../simd.hpp"
+#include "../simd_number.hpp"
 
 namespace simdnorm {
 
@@ -105,13 +105,24 @@ template <class X> constexpr int rank_of() {
   }
 }
 
-/// x as an operand. X: a tensor or matrix that has memory; T: its element type, const where it is only read.
+/// How numbers of an Eigen object lie in memory.
+template <class Scalar> struct StoredAs { using type = Scalar; };
+template <> struct StoredAs<Eigen::bfloat16> { using type = BFloat16; };
+template <> struct StoredAs<Eigen::half> { using type = Float16; };
+template <class X> using stored_t = typename StoredAs<typename std::decay_t<X>::Scalar>::type;
+
+/// x as an operand. X: a tensor or matrix that has memory; T: stored_t<X>, const where it is only read.
 template <class T, class X> Operand<T> operand(X& x) {
   using Plain = std::remove_const_t<X>;
   static_assert(rank_of<Plain>() >= 1 && rank_of<Plain>() <= largest_rank,
                 "simdnorm: tensors have rank 1 to 6: reshape, or normalize several axes at once");
   Operand<T> result;
-  result.data = x.data();
+  if constexpr (std::is_same_v<std::remove_const_t<T>, typename Plain::Scalar>) {
+    result.data = x.data();
+  } else {
+    static_assert(sizeof(T) == sizeof(typename Plain::Scalar));
+    result.data = reinterpret_cast<T*>(x.data());
+  }
   Layout& layout = result.layout;
   layout.rank = rank_of<Plain>();
   layout.row_major = is_row_major<Plain>();

@@ -56,7 +56,7 @@ SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_r
   const Dx dx = dx_of_rows;
   const Totals totals = totals_of_rows;
   const auto values = scaled(rows, x, moments);
-  const auto dx_values = scaled_sink(rows, dx, moments);
+  auto dx_values = scaled_sink(rows, dx, moments);
   const typename Statistic::template Normalizer<Rows> normalized(rows, moments);
   const typename Statistic::template InputGradient<Rows> input_gradient(rows, moments, means);
   using Sums = typename Gradient::template Column<Rows>;
@@ -148,12 +148,13 @@ template <class T> Index gradient_workspace_bytes(RowShape shape) {
 }
 
 /// Backward with dgamma and dbeta, of which either may be null.
-template <class Blocks, class Statistic, class Dy, class X, class Scale, class Dx, class Writer, class T,
-          class Executor>
-void backward_with_parameters(RowShape shape, const Dy& dy, const X& x, const Scale& scale,
-                              const RowMoments<T>* moments, const Dx& dx, const Writer& writer, T* dgamma,
-                              T* dbeta, const GradientOptions& options, Executor&& executor) {
-  using Gradient = ParameterGradient<T, typename Blocks::Architecture, Statistic::centered>;
+template <class Blocks, class Statistic, class Casting, class Dy, class X, class Scale, class Dx,
+          class Writer, class T, class G, class Executor>
+void backward_with_parameters(RowShape shape, const Dy& dy, const LoadedRows<X>& x, const Scale& scale,
+                              const RowMoments<T>* moments, const Dx& dx, const Writer& writer, G* dgamma,
+                              G* dbeta, const GradientOptions& options, Executor&& executor) {
+  using Gradient = ParameterGradient<T, typename Blocks::Architecture, Statistic::centered,
+                                     typename Casting::template Xhat<X>>;
   std::unique_ptr<double[]> own;
   void* workspace = options.workspace;
   if (workspace == nullptr) {
@@ -168,36 +169,35 @@ void backward_with_parameters(RowShape shape, const Dy& dy, const X& x, const Sc
   gradient.finish(segments, options.accumulate, dgamma, dbeta);
 }
 
-/// A type as an argument.
-template <class T> struct TypeOf { using type = T; };
-
 /// Backward from dy and x to dx, and to dgamma and dbeta where they are not null, with the blocks that fit
 /// how they lie in memory.
-template <class Statistic, class T, class Executor>
-void backward_rows(RowShape shape, const Strided<const T>& dy, const Strided<const T>& x, const T* gamma,
-                   const RowMoments<T>* moments, const Strided<T>& dx, T* dgamma, T* dbeta,
+template <class Statistic, class Casting, class Dy, class X, class P, class T, class Dx, class G,
+          class Executor>
+void backward_rows(RowShape shape, const Strided<const Dy>& dy, const Strided<const X>& x, const P* gamma,
+                   const RowMoments<T>* moments, const Strided<Dx>& dx, G* dgamma, G* dbeta,
                    const GradientOptions& options, Executor&& executor) {
   if (shape.rows == 0) {
-    for (T* gradient : {dgamma, dbeta})
-      if (gradient != nullptr && !options.accumulate) std::fill(gradient, gradient + shape.hidden, T(0));
+    for (G* gradient : {dgamma, dbeta})
+      if (gradient != nullptr && !options.accumulate) std::fill(gradient, gradient + shape.hidden, G(0));
     return;
   }
-  const LoadedRows<T> dy_rows{dy}, x_rows{x};
-  const StoredRows<T> dx_rows{dx};
-  const Scale<T> scale{gamma};
+  const LoadedRows<Dy> dy_rows{dy};
+  const LoadedRows<X> x_rows{x};
+  const StoredRows<Dx> dx_rows{dx};
+  const auto scale = Casting::gradient_scale(gamma);
   const auto run = [&](auto type_of_blocks, const auto& writer) {
     using Blocks = typename decltype(type_of_blocks)::type;
     if (dgamma == nullptr && dbeta == nullptr) {
       backward<Blocks, Statistic>(shape, dy_rows, x_rows, scale, moments, dx_rows, writer,
                                   NoParameterGradient{}, executor);
     } else {
-      backward_with_parameters<Blocks, Statistic>(shape, dy_rows, x_rows, scale, moments, dx_rows, writer,
-                                                  dgamma, dbeta, options, executor);
+      backward_with_parameters<Blocks, Statistic, Casting>(shape, dy_rows, x_rows, scale, moments, dx_rows,
+                                                           writer, dgamma, dbeta, options, executor);
     }
   };
   if (shape.after == 1 && dy.column == 1 && x.column == 1 && dx.column == 1) {
-    with_writer<2, BlocksAlong<T>>(shape, {dy.data, x.data}, dx,
-                                   [&](const auto& writer) { run(TypeOf<BlocksAlong<T>>{}, writer); });
+    with_writer<2, BlocksAlong<T>>(
+        shape, dx, [&](const auto& writer) { run(TypeOf<BlocksAlong<T>>{}, writer); }, dy.data, x.data);
   } else {
     run(TypeOf<BlocksAcross<T>>{}, DirectWriter{});
   }

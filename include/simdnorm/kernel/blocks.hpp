@@ -34,11 +34,15 @@ inline Index blocks_per_task_of(Index elements_per_block) {
   return std::max<Index>(1, elements_per_task / elements_per_block);
 }
 
+/// A type as an argument.
+template <class T> struct TypeOf { using type = T; };
+
 /// Contiguous rows, in blocks of 8 that stay in the first-level cache, else of 4 or 2 that stay in the second; the last
 /// block may have fewer.
 template <class T, class Arch = simd::DefaultArch> class BlocksAlong {
  public:
   using Architecture = Arch;
+  static constexpr bool across = false;
   explicit BlocksAlong(RowShape shape) : shape_(shape) {
     const Index bytes_per_row = shape.hidden * static_cast<Index>(sizeof(T));
     if (bytes_per_row > 1536) log2_rows_ = bytes_per_row > 65536 ? 1 : 2;
@@ -65,6 +69,7 @@ template <class T, class Arch = simd::DefaultArch> class BlocksAlong {
 template <class T, class Arch = simd::DefaultArch> class BlocksAcross {
  public:
   using Architecture = Arch;
+  static constexpr bool across = true;
   explicit BlocksAcross(RowShape shape)
       : shape_(shape), per_item_((shape.after + rows_per_block() - 1) / rows_per_block()) {}
   static constexpr Index rows_per_block() { return RowsAcross<T, Arch>::capacity; }

@@ -1,4 +1,4 @@
-// What maps the normalized value on: scale and shift.
+// What maps the normalized value on: scale and shift, and when it is rounded.
 #pragma once
 
 #include "row.hpp"
@@ -10,9 +10,9 @@ namespace simdnorm {
 /// is more than a scale or a shift takes rounded(xhat).
 ///
 /// xhat * gamma   gamma: (hidden) or absent
-template <class T> struct Scale {
-  Parameter<T> gamma;
-  explicit Scale(const T* values) : gamma(parameter_or<T>(values, ones<T>)) {}
+template <class P> struct Scale {
+  Parameter<P> gamma;
+  explicit Scale(const P* values) : gamma(parameter_or<P, 1>(values)) {}
 
   template <class Vector> struct AtColumn {
     Vector gamma;
@@ -24,10 +24,31 @@ template <class T> struct Scale {
   }
 };
 
+/// xhat * (1 + gamma), 1 + gamma rounded   gamma: (hidden) or absent, which is 0
+template <class P> struct ScaleOnePlus {
+  Parameter<P> gamma;
+  explicit ScaleOnePlus(const P* values) : gamma(parameter_or<P, 0>(values)) {}
+
+  template <class Block, class Lanes> SIMDNORM_INLINE auto at(const Block& block, At<Lanes> column) const {
+    using Vector = typename Block::Vector;
+    return
+        typename Scale<P>::template AtColumn<Vector>{Vector::broadcast(1) + block.parameter(gamma, column)};
+  }
+};
+
+/// xhat rounded to a number of U.
+template <class U> struct RoundTo {
+  template <class Block, class Lanes> SIMDNORM_INLINE RoundTo at(const Block&, At<Lanes>) const { return {}; }
+  template <class Value> SIMDNORM_INLINE auto operator()(const Value& xhat) const {
+    return of(rounded(xhat));
+  }
+  template <class Vector> static SIMDNORM_INLINE Vector of(Vector xhat) { return simd::rounded_to<U>(xhat); }
+};
+
 /// xhat + beta   beta: (hidden) or absent
-template <class T> struct Shift {
-  Parameter<T> beta;
-  explicit Shift(const T* values) : beta(parameter_or<T>(values, zeros<T>)) {}
+template <class P> struct Shift {
+  Parameter<P> beta;
+  explicit Shift(const P* values) : beta(parameter_or<P, 0>(values)) {}
 
   template <class Vector> struct AtColumn {
     Vector beta;
@@ -58,5 +79,32 @@ template <class FirstEpilogue, class SecondEpilogue> struct Chain {
 };
 template <class FirstEpilogue, class SecondEpilogue>
 Chain(FirstEpilogue, SecondEpilogue) -> Chain<FirstEpilogue, SecondEpilogue>;
+
+// --- castings: how gamma is applied, and what is rounded on the way to y, whatever y's type ---
+
+/// y = xhat * gamma (+ beta), rounded to y's type at the end and not before.
+struct RoundOnce {
+  template <class /*X*/, class P> static Scale<P> scale(const P* gamma) { return Scale<P>(gamma); }
+  template <class P> static Scale<P> gradient_scale(const P* gamma) { return Scale<P>(gamma); }
+  template <class /*X*/> struct Xhat {
+    template <class Vector> static SIMDNORM_INLINE Vector of(Vector xhat) { return xhat; }
+  };
+};
+/// y = round(xhat) * gamma (+ beta), where xhat is rounded to x's type first, as in the RMSNorm of Hugging Face's Llama.
+/// Backward takes the rounding for the identity, but for dgamma, which sums dy * round(xhat).
+struct RoundXhat {
+  template <class X, class P> static auto scale(const P* gamma) {
+    return Chain{RoundTo<X>{}, Scale<P>(gamma)};
+  }
+  template <class P> static Scale<P> gradient_scale(const P* gamma) { return Scale<P>(gamma); }
+  template <class X> using Xhat = RoundTo<X>;
+};
+/// y = xhat * (1 + gamma) (+ beta), as in the RMSNorm of Gemma. Without gamma it is 0.
+struct OnePlusGamma : RoundOnce {
+  template <class /*X*/, class P> static ScaleOnePlus<P> scale(const P* gamma) {
+    return ScaleOnePlus<P>(gamma);
+  }
+  template <class P> static ScaleOnePlus<P> gradient_scale(const P* gamma) { return ScaleOnePlus<P>(gamma); }
+};
 
 }  // namespace simdnorm

@@ -17,7 +17,7 @@ SIMDNORM_NOINLINE void normalize(Rows rows, Range columns, const Source& source_
                                  const Sink& sink_of_rows) {
   const Source source = source_of_rows;
   const Epilogue epilogue = epilogue_of_rows;
-  const Sink sink = sink_of_rows;
+  auto sink = sink_of_rows.begin(rows);
   const auto x = scaled(rows, source, moments);
   const typename Statistic::template Normalizer<Rows> xhat(rows, moments);
   rows.visit(
@@ -26,15 +26,20 @@ SIMDNORM_NOINLINE void normalize(Rows rows, Range columns, const Source& source_
         sink.store(rows, at, rounded(map(xhat.unrounded(at, x.last(rows, at)))));
       },
       [](auto, const auto&) {});
+  sink.end(rows);
 }
 
 /// The same for rows of which one is scaled or not finite, and then all NaN: row by row.
-template <class Statistic, class Rows, class Source, class Epilogue, class Sink, class T>
+template <class Statistic, class Rows, class Source, class Epilogue, class Sink, class Writer, class T>
 SIMDNORM_COLD void normalize_each(Rows rows, Index hidden, const Source& source, const RowMoments<T>* moments,
-                                  const Epilogue& epilogue, const Sink& sink) {
-  for (int r = 0; r < rows.count(); ++r)
-    normalize<Statistic>(rows.row(r), Columns{0, hidden}, source, moments + r, epilogue,
-                         CanonicalSink<Sink>{sink});
+                                  const Epilogue& epilogue, const Sink& sink, const Writer& writer) {
+  for (int r = 0; r < rows.count(); ++r) {
+    const auto row = rows.row(r);
+    writer.rarely().write(row, hidden, sink, [&](auto columns, const auto& part, const auto& read) {
+      using Part = std::decay_t<decltype(part)>;
+      normalize<Statistic>(row, columns, read(source), moments + r, epilogue, CanonicalSink<Part>{part});
+    });
+  }
 }
 
 /// Forward over all rows; the executor spreads the tasks, runs of blocks, over threads.
@@ -55,7 +60,7 @@ void forward(RowShape shape, const Source& source, const Statistic& statistic, c
       kept.store(block, moments);
       block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
         if (SIMDNORM_UNLIKELY(!all_unscaled(moments + first, rows.count()))) {
-          normalize_each<Statistic>(rows, hidden, source, moments + first, epilogue, sink);
+          normalize_each<Statistic>(rows, hidden, source, moments + first, epilogue, sink, writer);
         } else {
           writer.write(rows, hidden, sink, [&](auto columns, const auto& part, const auto& read) {
             normalize<Statistic>(rows, columns, read(source), moments + first, epilogue, part);
@@ -67,21 +72,34 @@ void forward(RowShape shape, const Source& source, const Statistic& statistic, c
   });
 }
 
-/// Forward from x to y, with the blocks that fit how they lie in memory.
-template <class Statistic, class Epilogue, class T, class Executor>
-void forward_rows(RowShape shape, const Strided<const T>& x, const Statistic& statistic,
-                  const Epilogue& epilogue, const Strided<T>& y, RowMoments<T>* moments,
-                  Executor&& executor) {
-  if (shape.rows == 0) return;
-  const MomentsSink<T> kept{moments};
-  const LoadedRows<T> source{x};
-  const StoredRows<T> sink{y};
-  if (shape.after == 1 && x.column == 1 && y.column == 1) {
-    with_writer<1, BlocksAlong<T>>(shape, {x.data}, y, [&](const auto& writer) {
-      forward<BlocksAlong<T>>(shape, source, statistic, epilogue, sink, writer, kept, executor);
-    });
+/// run(sink, writer) with what suits an output. (Outputs other than rows: quantize.hpp.)
+template <class Blocks, class X, class Y, class Run>
+void with_sink(RowShape shape, const Strided<const X>& x, const Strided<Y>& y, const Run& run) {
+  const StoredRows<Y> sink{y};
+  if constexpr (Blocks::across) {
+    run(sink, DirectWriter{});
   } else {
-    forward<BlocksAcross<T>>(shape, source, statistic, epilogue, sink, DirectWriter{}, kept, executor);
+    with_writer<1, Blocks>(
+        shape, y, [&](const auto& writer) { run(sink, writer); }, x.data);
+  }
+}
+
+/// Forward from x to y, with the blocks that fit how they lie in memory.
+template <class Statistic, class X, class Epilogue, class Y, class T, class Executor>
+void forward_rows(RowShape shape, const Strided<const X>& x, const Statistic& statistic,
+                  const Epilogue& epilogue, const Y& y, RowMoments<T>* moments, Executor&& executor) {
+  if (shape.rows == 0) return;
+  const auto run = [&](auto type_of_blocks) {
+    using Blocks = typename decltype(type_of_blocks)::type;
+    with_sink<Blocks>(shape, x, y, [&](const auto& sink, const auto& writer) {
+      forward<Blocks>(shape, LoadedRows<X>{x}, statistic, epilogue, sink, writer, MomentsSink<T>{moments},
+                      executor);
+    });
+  };
+  if (shape.after == 1 && x.column == 1 && rows_of(y).column == 1) {
+    run(TypeOf<BlocksAlong<T>>{});
+  } else {
+    run(TypeOf<BlocksAcross<T>>{});
   }
 }
 

@@ -55,7 +55,8 @@ template <class T> constexpr Index workspace_bytes(Index segments, Index hidden,
 
 /// dgamma and, if Beta, dbeta, with `workspace` for all segments. Both are summed where one of them is
 /// wanted: the other costs two additions a column, and is not worth kernels of its own.
-template <class T, class Arch, bool Beta> class ParameterGradient {
+/// `Xhat` maps xhat to what gamma was multiplied with.
+template <class T, class Arch, bool Beta, class Xhat> class ParameterGradient {
  public:
   static constexpr Index sums = Beta ? 2 : 1;
 
@@ -84,7 +85,7 @@ template <class T, class Arch, bool Beta> class ParameterGradient {
     typename Block::RowSum beta;
     template <class Lanes>
     SIMDNORM_INLINE void add(At<Lanes> at, typename Block::Vector dy, typename Block::Vector xhat) {
-      gamma.add(at, dy * xhat);
+      gamma.add(at, dy * Xhat::of(xhat));
       if constexpr (Beta) beta.add(at, dy);
     }
     template <class Lanes> SIMDNORM_INLINE void end(const Segment& segment, At<Lanes> at) const {
@@ -94,7 +95,7 @@ template <class T, class Arch, bool Beta> class ParameterGradient {
   };
 
   /// Writes, or adds, the sums over all segments, rounded once.
-  void finish(Index segments, bool accumulate, T* dgamma, T* dbeta) const {
+  template <class G> void finish(Index segments, bool accumulate, G* dgamma, G* dbeta) const {
     const Index padded = padded_hidden(hidden_), count = sums * padded;
     double* const total = totals_of(0);
     for (Index s = 1; s < segments; ++s) add_totals<T, Arch>(totals_of(s), count, count, total);
@@ -103,12 +104,11 @@ template <class T, class Arch, bool Beta> class ParameterGradient {
   }
 
  private:
-  void finish(const double* total, Index count, bool accumulate, T* gradient) const {
+  template <class G> void finish(const double* total, Index count, bool accumulate, G* gradient) const {
     RowsAlong<T, Arch, 1>{0}.columns(0, hidden_, [&](auto at) SIMDNORM_INLINE_LAMBDA {
       VectorSum<T, Arch> sum;
       sum.load(total + at.column, count);
-      if (accumulate)
-        sum.add(simd::as_doubles(simd::load<simd::Vector<T, Arch>>(at.lanes, gradient + at.column)));
+      if (accumulate) sum.add(simd::load_doubles<simd::Vector<T, Arch>>(at.lanes, gradient + at.column));
       sum.round(at.lanes, gradient + at.column);
     });
   }

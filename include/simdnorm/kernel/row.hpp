@@ -39,15 +39,25 @@ struct Lines {
 
 /// A learned array (hidden). One that is absent is 16 equal numbers read again and again, which multiply or
 /// add without changing a value, so that no kernel is compiled twice for it.
-template <class T> struct Parameter {
-  const T* values;
+template <class P> struct Parameter {
+  const P* values;
   Index mask;  // of the column: all bits, or none where the array is absent
 };
-template <class T>
-alignas(64) inline constexpr T ones[fold_lanes] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-template <class T> alignas(64) inline constexpr T zeros[fold_lanes] = {};
-template <class T> SIMDNORM_INLINE Parameter<T> parameter_or(const T* values, const T* absent) {
-  return values != nullptr ? Parameter<T>{values, -1} : Parameter<T>{absent, 0};
+template <class P> struct EqualNumbers {
+  alignas(64) P values[static_cast<std::size_t>(fold_lanes)] = {};
+  constexpr explicit EqualNumbers(P number) {
+    for (P& value : values) value = number;
+  }
+};
+template <class P, int Number> SIMDNORM_INLINE Parameter<P> parameter_or(const P* values) {
+  if (values != nullptr) return {values, -1};
+  if constexpr (simd::is_narrow<P>) {
+    static const EqualNumbers<P> absent(simd::narrow_number<P>(Number));
+    return {absent.values, 0};
+  } else {
+    static constexpr EqualNumbers<P> absent(P{Number});
+    return {absent.values, 0};
+  }
 }
 
 /// high - excess, not yet rounded to one number: scaled and shifted with one rounding less than if it were.
@@ -87,6 +97,7 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   using Vector = simd::Vector<T, Arch>;
   static constexpr int width = Vector::width;
   static constexpr int capacity = Rows;
+  static constexpr bool across = false;
   static constexpr bool can_scale = Scales;
   static_assert(fold_lanes % width == 0, "simdnorm: vectors of more than 16 elements are not supported");
 
@@ -135,7 +146,8 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   template <class U, class Lanes> SIMDNORM_INLINE U* address(const Strided<U>& operand, At<Lanes> at) const {
     return operand.data + (first_row + at.row) * operand.outer + at.column;
   }
-  template <class Lanes> SIMDNORM_INLINE Vector parameter(const Parameter<T>& parameter, At<Lanes> at) const {
+  template <class P, class Lanes>
+  SIMDNORM_INLINE Vector parameter(const Parameter<P>& parameter, At<Lanes> at) const {
     return simd::load<Vector>(at.lanes,
                               parameter.values + ((at.column - at.lane) & parameter.mask) + at.lane);
   }
@@ -188,6 +200,7 @@ template <class T, class Arch> struct RowsAcross {
   using Vector = simd::Vector<T, Arch>;
   static constexpr int width = Vector::width;
   static constexpr int capacity = 256 / static_cast<int>(sizeof(T));  // four cache lines of each column
+  static constexpr bool across = true;
   static constexpr bool can_scale = true;
   static_assert(capacity % fold_lanes == 0 && fold_lanes % width == 0,
                 "simdnorm: unsupported width of vectors");
@@ -225,8 +238,11 @@ template <class T, class Arch> struct RowsAcross {
   template <class U, class Lanes> SIMDNORM_INLINE U* address(const Strided<U>& operand, At<Lanes> at) const {
     return operand.data + item * operand.outer + at.column * operand.column + (beside + at.row);
   }
-  template <class Lanes> SIMDNORM_INLINE Vector parameter(const Parameter<T>& parameter, At<Lanes> at) const {
-    return Vector::broadcast(parameter.values[at.column & parameter.mask]);
+  template <class P, class Lanes>
+  SIMDNORM_INLINE Vector parameter(const Parameter<P>& parameter, At<Lanes> at) const {
+    const simd::Vector<T, simd::NoSimd> number = simd::load<simd::Vector<T, simd::NoSimd>>(
+        simd::All{}, parameter.values + (at.column & parameter.mask));
+    return Vector::broadcast(number.value);
   }
 
   struct RowValues {

@@ -5,14 +5,17 @@
 
 namespace simdnorm {
 
-/// Rows as they lie in memory. A sink has store(block, at, values).
-template <class T> struct StoredRows {
-  Strided<T> operand;
+/// Rows as they lie in memory. A sink has store(block, at, values). One of forward has begin(block), which gives the sink for
+/// these rows, and end(block) after the last of its values.
+template <class U> struct StoredRows {
+  Strided<U> operand;
 
   template <class Block, class Lanes>
   SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
     simd::store(at.lanes, block.address(operand, at), values);
   }
+  template <class Block> SIMDNORM_INLINE const StoredRows& begin(const Block&) const { return *this; }
+  template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
 };
 
 /// Each row times its power of two, on the way to another sink.
@@ -21,7 +24,7 @@ template <class Sink, class RowValues> struct ScaledSink {
   RowValues scale;
 
   template <class Block, class Lanes>
-  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
+  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) {
     sink.store(block, at, values * scale(at));
   }
 };
@@ -43,9 +46,14 @@ template <class Sink> struct CanonicalSink {
   Sink sink;
 
   template <class Block, class Lanes>
-  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
+  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) {
     sink.store(block, at, simd::canonical(values));
   }
+  template <class Block> SIMDNORM_INLINE auto begin(const Block& block) const {
+    using Begun = std::decay_t<decltype(sink.begin(block))>;
+    return CanonicalSink<Begun>{sink.begin(block)};
+  }
+  template <class Block> SIMDNORM_INLINE void end(const Block& block) const { sink.end(block); }
 };
 
 /// Where the moments of the rows go: (rows), or nullptr where nobody asked for them.

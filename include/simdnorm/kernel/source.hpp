@@ -9,8 +9,8 @@ namespace simdnorm {
 ///   load(block, at)     the values, 0 beyond the lanes that are meant; any number of times until the sink has written there
 ///   doubles(block, at)  the same as doubles, which are cheaper to load than to make
 ///   last(block, at)     load, for the last time
-template <class T> struct LoadedRows {
-  Strided<const T> operand;
+template <class U> struct LoadedRows {
+  Strided<const U> operand;
 
   template <class Block, class Lanes>
   SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {

@@ -1,0 +1,69 @@
+// gamma and beta of types of their own, and absent: beside each other, and beside x and y of other types.
+#include "support/types.hpp"
+
+namespace {
+
+using namespace support;
+
+struct None {};  // no gamma, or no beta
+
+template <class P> auto pointer(const std::vector<P>& values) { return values.data(); }
+inline std::nullptr_t pointer(const std::vector<None>&) { return nullptr; }
+
+// LayerNorm of x in bf16 with gamma of G and beta of B.
+template <class G, class B, class Y> void check_parameters() {
+  using T = simdnorm::compute_t<G, B, Y>;
+  const Places places = contiguous(13, 75);
+  const RowShape shape = places.shape;
+  const auto in = every_path_of<BFloat16, double>(shape.rows, shape.hidden, 3);
+  std::vector<G> gamma(in.gamma.size());
+  std::vector<B> beta(in.beta.size());
+  if constexpr (!std::is_same_v<G, None>) gamma = numbers<G>(in.gamma);
+  if constexpr (!std::is_same_v<B, None>) beta = numbers<B>(in.beta);
+  std::vector<T> gamma_computed(gamma.size(), T(1)), beta_computed(beta.size(), T(0)),
+      y_computed(in.x.size());
+  if constexpr (!std::is_same_v<G, None>) gamma_computed = numbers<T>(gamma);
+  if constexpr (!std::is_same_v<B, None>) beta_computed = numbers<T>(beta);
+  const std::vector<T> x_computed = numbers<T>(in.x);
+  // An absent beta adds nothing, where one of zeros would turn -0 into 0.
+  forward(Norm::layer, shape, places.read(x_computed),
+          std::is_same_v<G, None> ? nullptr : gamma_computed.data(),
+          std::is_same_v<B, None> ? nullptr : beta_computed.data(), T(0x1p-17), places.write(y_computed));
+  std::vector<Y> y = unwritten_array<Y>(places.extent());
+  RowMoments<T>* const no_moments = nullptr;
+  simdnorm::layer_norm_forward(shape, in.x.data(), pointer(gamma), pointer(beta), 0x1p-17, y.data(),
+                               no_moments);
+  EXPECT_EQ(first_unlike(y, numbers<Y>(y_computed)), -1)
+      << "gamma " << name_of<G>() << ", beta " << name_of<B>() << ", y " << name_of<Y>();
+}
+
+TEST(Parameters, OfTwoTypes) {
+  check_parameters<float, BFloat16, BFloat16>();
+  check_parameters<BFloat16, float, Float16>();
+  check_parameters<Float16, BFloat16, BFloat16>();
+  check_parameters<BFloat16, Float16, float>();
+  check_parameters<float, Float16, BFloat16>();
+  check_parameters<Float16, float, BFloat16>();
+}
+TEST(Parameters, OneOfDoubleMakesTheCallDouble) {
+  check_parameters<double, BFloat16, BFloat16>();
+  check_parameters<Float16, double, float>();
+}
+TEST(Parameters, Absent) {
+  check_parameters<None, None, BFloat16>();
+  check_parameters<BFloat16, None, BFloat16>();
+  check_parameters<None, BFloat16, Float16>();
+  check_parameters<None, double, BFloat16>();
+}
+
+// The norm of no learned arrays and no moments says all types by x and y alone.
+TEST(Parameters, NullPointersOfAType) {
+  const auto in = every_path_of<Float16, Float16>(7, 40, 4);
+  std::vector<Float16> literal = unwritten_array<Float16>(7 * 40), typed = literal;
+  simdnorm::layer_norm_forward({7, 40}, in.x.data(), nullptr, nullptr, 0x1p-17, literal.data());
+  const Float16* const none = nullptr;
+  simdnorm::layer_norm_forward({7, 40}, in.x.data(), none, none, 0x1p-17, typed.data());
+  EXPECT_EQ(first_unlike(literal, typed), -1);
+}
+
+}  // namespace

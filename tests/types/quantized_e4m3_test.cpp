@@ -1,0 +1,11 @@
+// Norms of every type to codes of e4m3.
+#include "types/quantized.hpp"
+
+using Codes = simdnorm::Float8E4M3;
+
+TEST(QuantizedNorm, OfFloat) { types::check_norms<Codes, float>(); }
+TEST(QuantizedNorm, OfBFloat16) { types::check_norms<Codes, simdnorm::BFloat16>(); }
+TEST(QuantizedNorm, OfFloat16) { types::check_norms<Codes, simdnorm::Float16>(); }
+TEST(QuantizedNorm, OfAnotherCasting) {
+  types::check_norms<Codes, simdnorm::BFloat16, simdnorm::OnePlusGamma>();
+}
