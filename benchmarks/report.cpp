@@ -20,6 +20,7 @@
 #include "support/operands.hpp"
 #include "support/real_data.hpp"
 #include "support/shapes.hpp"
+#include "support/typed_operations.hpp"
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <unistd.h>
@@ -79,6 +80,7 @@ Options parse(int argc, char** argv) {
 struct Row {
   Norm norm;
   Pass pass;
+  Type type;
   std::string name, what, size;
   bench::Index bytes_moved = 0;
   std::map<std::string, double> seconds;
@@ -169,9 +171,11 @@ class Progress {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-std::string operation(Norm norm, Pass pass) {
-  return std::string(norm == Norm::layer ? "LayerNorm" : "RMSNorm") +
-         (pass == Pass::forward ? " forward" : " backward");
+std::vector<Candidate> candidates_of(const Row& row) {
+  for (const TypedOperation& typed : typed_operations) {
+    if (typed.norm == row.norm && typed.pass == row.pass && typed.type == row.type) return typed.candidates();
+  }
+  return row.norm == Norm::layer ? candidates<Norm::layer>(row.pass) : candidates<Norm::rms>(row.pass);
 }
 
 /// Checks each candidate's output, then lets the candidates take turns.
@@ -185,8 +189,7 @@ void measure(Row& row, const Operands& operands, Figures& figures) {
   };
   const Candidate yardstick = memcpy_of(row.pass);
   time(yardstick, yardstick.bind(operands.view()));
-  for (const Candidate& who :
-       row.norm == Norm::layer ? candidates<Norm::layer>(row.pass) : candidates<Norm::rms>(row.pass)) {
+  for (const Candidate& who : candidates_of(row)) {
     const Bound call = who.bind(operands.view());
     const std::string error = operands.check(call.once);
     if (!error.empty()) throw std::runtime_error(row.name + "/" + who.name + " is wrong: " + error);
@@ -216,8 +219,8 @@ std::string duration(double seconds) {
 
 void print_heading(int cpu, int rounds) {
   const std::string where = cpu < 0 ? "not pinned" : "pinned to CPU " + std::to_string(cpu);
-  std::printf("\nsimdnorm %d.%d.%d, float, one thread, %s\n", SIMDNORM_VERSION_MAJOR, SIMDNORM_VERSION_MINOR,
-              SIMDNORM_VERSION_PATCH, where.c_str());
+  std::printf("\nsimdnorm %d.%d.%d, float where no other type is named, one thread, %s\n",
+              SIMDNORM_VERSION_MAJOR, SIMDNORM_VERSION_MINOR, SIMDNORM_VERSION_PATCH, where.c_str());
   std::printf("  on         %s: %s\n", cpu_model().c_str(), cache_sizes().c_str());
   std::printf("  built with %s for %s\n", compiler().c_str(), instruction_set().c_str());
   std::printf(
@@ -230,20 +233,26 @@ void print_heading(int cpu, int rounds) {
   std::printf("  speedup    simdnorm against the faster of naive and Eigen\n");
   std::printf("  x memcpy   time of simdnorm / time memcpy takes to read and write as many bytes\n");
   std::printf(
-      "  GB/s       of simdnorm; the bytes of x and y (forward) or dy, x and dx (backward), each once\n\n");
+      "  GB/s       of simdnorm; the bytes of x and y (forward) or dy, x and dx (backward), each once\n");
+  std::printf("  bf16, fp16 of x, y, dy and dx; all is computed in float, and gamma and beta are float\n");
+  std::printf(
+      "  int8       float x, y as codes with a scale for each row; naive and Eigen quantize y in a second "
+      "loop\n\n");
 }
 
 void print_table(const std::vector<Row>& rows) {
   const char* layout = "%-32s %13s %9s %9s %9s %9s %9s %7s\n";
   std::string last;
   for (const Row& row : rows) {
-    const std::string what = operation(row.norm, row.pass);
+    const std::string what = operation(row.norm, row.pass, row.type);
     if (what != last) {
       std::printf(layout, what.c_str(), "rows x hidden", "naive", "Eigen", "simdnorm", "speedup", "x memcpy",
                   "GB/s");
     }
     last = what;
-    const double eigen = std::min(row.of("eigen_tensor"), row.of("eigen_array")), ours = row.of("simdnorm");
+    double eigen = row.of("eigen_array");  // not all operations have a Tensor expression
+    if (row.seconds.count("eigen_tensor") != 0) eigen = std::min(eigen, row.of("eigen_tensor"));
+    const double ours = row.of("simdnorm");
     std::printf(layout, ("  " + row.what).c_str(), row.size.c_str(), duration(row.of("naive")).c_str(),
                 duration(eigen).c_str(), duration(ours).c_str(),
                 format("%.1fx", std::min(row.of("naive"), eigen) / ours).c_str(),
@@ -293,6 +302,7 @@ int run(int argc, char** argv) {
       for (const Shape& shape : norm == Norm::layer ? layer_norm_table() : rms_norm_table()) {
         add({{norm,
               pass,
+              Type::float32,
               prefix + path(shape),
               label(shape),
               dimensions(shape.rows(), shape.hidden()),
@@ -303,8 +313,25 @@ int run(int argc, char** argv) {
       }
       if (norm == Norm::layer && pass == Pass::forward) {
         const std::string size = dimensions(real.rows, real.hidden);
-        add({{norm, pass, prefix + "real/" + size, "real input, " + real.name, size, 0, {}}, {}, true});
+        add({{norm, pass, Type::float32, prefix + "real/" + size, "real input, " + real.name, size, 0, {}},
+             {},
+             true});
       }
+    }
+  }
+  for (const TypedOperation& typed : typed_operations) {
+    for (const Shape& shape : typed_table(typed.norm)) {
+      const std::string name = path(typed.norm, typed.pass, typed.type) + "/" + path(shape);
+      add({{typed.norm,
+            typed.pass,
+            typed.type,
+            name,
+            label(shape),
+            dimensions(shape.rows(), shape.hidden()),
+            0,
+            {}},
+           shape,
+           false});
     }
   }
   if (jobs.empty()) throw std::runtime_error("no row matches " + options.filter);
@@ -318,13 +345,13 @@ int run(int argc, char** argv) {
   std::vector<Row> rows;
   for (Job& job : jobs) {
     Row& row = job.row;
-    progress.next(operation(row.norm, row.pass), row.what);
+    progress.next(operation(row.norm, row.pass, row.type), row.what);
     if (job.real) {
       const Operands operands(row.norm, row.pass, real);
       row.bytes_moved = operands.bytes_moved();
       measure(row, operands, figures);
     } else {
-      const Operands operands(row.norm, row.pass, job.shape);
+      const Operands operands(row.norm, row.pass, job.shape, row.type);
       row.bytes_moved = operands.bytes_moved();
       measure(row, operands, figures);
     }

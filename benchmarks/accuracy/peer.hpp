@@ -43,6 +43,7 @@ inline bench::View view(const Problem& p) {
   bench::View v = {};
   v.rows = p.rows, v.hidden = p.hidden, v.epsilon = p.epsilon;
   v.x = p.x.data(), v.dy = p.dy.data(), v.gamma = p.gamma.data(), v.beta = p.beta.data();
+  v.stored.x = v.x, v.stored.dy = v.dy;
   return v;
 }
 
@@ -55,7 +56,7 @@ inline void call_once(const bench::Peer& peer, const bench::View& v) {
 // Adds each norm of a library that has both a forward and a backward.
 inline void list_libraries() {
   const auto plain = [](const bench::Peer& peer, bench::Pass pass) {
-    return peer.way.empty() && peer.pass == pass;
+    return peer.way.empty() && peer.pass == pass && peer.type == bench::Type::float32;
   };
   for (const bench::Peer& forward : bench::all_peers()) {
     if (!plain(forward, bench::Pass::forward)) continue;
@@ -67,12 +68,12 @@ inline void list_libraries() {
                          forward.norm == bench::Norm::layer ? Norm::layer : Norm::rms,
                          [forward](const Problem& p, float* y) {
                            bench::View v = view(p);
-                           v.y = y;
+                           v.y = y, v.stored.y = y;
                            call_once(forward, v);
                          },
                          [backward](const Problem& p, const Gradients& out) {
                            bench::View v = view(p);
-                           v.dx = out.dx, v.dgamma = out.dgamma, v.dbeta = out.dbeta;
+                           v.dx = out.dx, v.stored.dx = out.dx, v.dgamma = out.dgamma, v.dbeta = out.dbeta;
                            call_once(backward, v);
                          }});
     }

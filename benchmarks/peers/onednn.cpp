@@ -1,5 +1,5 @@
 // oneDNN's layer normalization on row-major memory, with scale and shift: forward for inference and for
-// training, and backward. Version 2 has no RMSNorm, and version 3 another interface.
+// training, and backward. Version 2 has no RMSNorm, and version 3 another interface. Of bfloat16, all but the rows is float.
 #include <dlfcn.h>
 
 #include <memory>
@@ -29,13 +29,18 @@ void set_threads() {
 // Primitives and memory objects are made once. A program that uses oneDNN waits for its stream before it reads.
 class LayerNorm {
  public:
-  LayerNorm(const View& v, dnnl::prop_kind kind) : v_(v), kind_(kind) {
+  LayerNorm(const View& v, dnnl::prop_kind kind, Type type) : v_(v), kind_(kind), type_(type) {
     set_threads();
-    description_ = {{kind, rows_, statistics_, v.epsilon, flags}, engine_};
+    try {
+      description_ = {{kind, rows_, statistics_, v.epsilon, flags}, engine_};
+    } catch (const dnnl::error& error) {
+      if (error.status == dnnl_unimplemented) throw Unsupported("oneDNN has no bf16 on this processor");
+      throw;
+    }
   }
 
-  Call forward(float* y) {
-    std::unordered_map<int, memory> operands = {{DNNL_ARG_SRC, view(rows_, v_.x)},
+  Call forward(void* y) {
+    std::unordered_map<int, memory> operands = {{DNNL_ARG_SRC, view(rows_, v_.stored.x)},
                                                 {DNNL_ARG_SCALE, view(columns_, v_.gamma)},
                                                 {DNNL_ARG_SHIFT, view(columns_, v_.beta)},
                                                 {DNNL_ARG_DST, memory(rows_, engine_, y)}};
@@ -50,21 +55,21 @@ class LayerNorm {
   Call backward() {
     const Backward::primitive_desc description(
         {dnnl::prop_kind::backward, rows_, rows_, statistics_, v_.epsilon, flags}, engine_, description_);
-    return ready(Backward(description), {{DNNL_ARG_SRC, view(rows_, v_.x)},
-                                         {DNNL_ARG_DIFF_DST, view(rows_, v_.dy)},
+    return ready(Backward(description), {{DNNL_ARG_SRC, view(rows_, v_.stored.x)},
+                                         {DNNL_ARG_DIFF_DST, view(rows_, v_.stored.dy)},
                                          {DNNL_ARG_SCALE, view(columns_, v_.gamma)},
                                          {DNNL_ARG_SHIFT, view(columns_, v_.beta)},
                                          {DNNL_ARG_MEAN, mean_},
                                          {DNNL_ARG_VARIANCE, variance_},
-                                         {DNNL_ARG_DIFF_SRC, memory(rows_, engine_, v_.dx)},
+                                         {DNNL_ARG_DIFF_SRC, memory(rows_, engine_, v_.stored.dx)},
                                          {DNNL_ARG_DIFF_SCALE, memory(columns_, engine_, v_.dgamma)},
                                          {DNNL_ARG_DIFF_SHIFT, memory(columns_, engine_, v_.dbeta)}});
   }
 
  private:
   // oneDNN's memory has no const elements; it writes none of its inputs.
-  memory view(const memory::desc& layout, const float* values) const {
-    return memory(layout, engine_, const_cast<float*>(values));
+  memory view(const memory::desc& layout, const void* values) const {
+    return memory(layout, engine_, const_cast<void*>(values));
   }
   Call ready(const dnnl::primitive& primitive, const std::unordered_map<int, memory>& operands) const {
     return call([primitive, operands, stream = stream_]() mutable {
@@ -75,21 +80,27 @@ class LayerNorm {
 
   View v_;
   dnnl::prop_kind kind_;
+  Type type_;
   dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream_{engine_};
-  memory::desc rows_{{v_.rows, v_.hidden}, memory::data_type::f32, Layout::ab};
+  memory::desc rows_{{v_.rows, v_.hidden},
+                     type_ == Type::float32 ? memory::data_type::f32 : memory::data_type::bf16,
+                     Layout::ab};
   memory::desc statistics_{{v_.rows}, memory::data_type::f32, Layout::a};
   memory::desc columns_{{v_.hidden}, memory::data_type::f32, Layout::a};
   memory mean_{statistics_, engine_}, variance_{statistics_, engine_};
   Forward::primitive_desc description_;
 };
 
-Call inference(const View& v) { return LayerNorm(v, dnnl::prop_kind::forward_inference).forward(v.y); }
-Call training(const View& v) { return LayerNorm(v, dnnl::prop_kind::forward_training).forward(v.y); }
-
-Call backward(const View& v) {
-  LayerNorm norm(v, dnnl::prop_kind::forward_training);
-  norm.forward(v.dx).repeated(1);  // y is nobody's: dx is written next
+template <Type type> Call inference(const View& v) {
+  return LayerNorm(v, dnnl::prop_kind::forward_inference, type).forward(v.stored.y);
+}
+template <Type type> Call training(const View& v) {
+  return LayerNorm(v, dnnl::prop_kind::forward_training, type).forward(v.stored.y);
+}
+template <Type type> Call backward(const View& v) {
+  LayerNorm norm(v, dnnl::prop_kind::forward_training, type);
+  norm.forward(v.stored.dx).repeated(1);  // y is nobody's: dx is written next
   return norm.backward();
 }
 
@@ -98,9 +109,13 @@ std::string version() {
   return std::to_string(v.major) + "." + std::to_string(v.minor) + "." + std::to_string(v.patch);
 }
 const Listed listed[] = {
-    Listed({"oneDNN", version(), "", Norm::layer, Pass::forward, inference}),
-    Listed({"oneDNN", version(), "training", Norm::layer, Pass::forward, training}),
-    Listed({"oneDNN", version(), "", Norm::layer, Pass::backward, backward}),
+    Listed({"oneDNN", version(), "", Norm::layer, Pass::forward, inference<Type::float32>}),
+    Listed({"oneDNN", version(), "training", Norm::layer, Pass::forward, training<Type::float32>}),
+    Listed({"oneDNN", version(), "", Norm::layer, Pass::backward, backward<Type::float32>}),
+    Listed({"oneDNN", version(), "", Norm::layer, Pass::forward, inference<Type::bfloat16>, Type::bfloat16}),
+    Listed({"oneDNN", version(), "training", Norm::layer, Pass::forward, training<Type::bfloat16>,
+            Type::bfloat16}),
+    Listed({"oneDNN", version(), "", Norm::layer, Pass::backward, backward<Type::bfloat16>, Type::bfloat16}),
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,6 +30,11 @@ Call call(
           std::move(collect)};
 }
 
+/// What prepare throws where a library cannot do it on this processor: it is left out, with these words.
+struct Unsupported : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 struct Peer {
   std::string library, version;
   std::string
@@ -37,6 +43,8 @@ struct Peer {
   Pass pass;
   /// Does what a user of the library does once. Backward gets its statistics from the library's own forward.
   std::function<Call(const View&)> prepare;
+  Type type = Type::float32;
+  bool rounds_everywhere = false;  // to the type, and not only at the end: see Operands::check
 
   std::string name() const { return way.empty() ? library : library + " (" + way + ")"; }
 };

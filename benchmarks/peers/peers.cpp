@@ -8,6 +8,7 @@
 #include <iostream>
 #include <memory>
 #include <random>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -26,7 +27,8 @@ Times simdnorm and other libraries, and prints the times as multiples of memcpy'
   --csv FILE          also writes all figures, with their quartiles, as CSV
   --json FILE         or as JSON
   --shapes R1xH1,...  rows x hidden; 1x768 to 65536x128 if not given
-  --operations O,...  of layer_norm_forward, layer_norm_backward, rms_norm_forward, rms_norm_backward
+  --operations O,...  of layer_norm_forward, layer_norm_backward, rms_norm_forward, rms_norm_backward, in float, and
+                      layer_norm_forward_bf16, layer_norm_backward_bf16
   --threads N         of simdnorm, and of the libraries that have threads (1)
   --rounds N          in which the candidates take turns (21)
   --quick             three small shapes and few rounds: to try the program, not to measure
@@ -110,17 +112,19 @@ struct Contender {
   std::string name;
   std::function<Call(const View&)> prepare;
   bool is_norm = true;  // memcpy is none, and is not checked
+  bool rounds_everywhere = false;
 };
 
 Call bound(const Candidate& candidate, const View& v) {
   return {candidate.bind(v).repeated, [] {}};
 }
 
-/// simdnorm's functors on as many threads as the other libraries have.
-template <class Device>
+/// simdnorm's functors on as many threads as the other libraries have, on rows of T.
+template <class T, class Device>
 Call simdnorm_on(const View& v, Norm norm, Pass pass, bool keep_moments, Device device) {
-  const In x(v.x, v.rows, v.hidden), dy(v.dy, v.rows, v.hidden);
-  const Out y(v.y, v.rows, v.hidden), dx(v.dx, v.rows, v.hidden);
+  const RowsOf<T> rows(v);
+  const InOf<T> x(rows.x, v.rows, v.hidden), dy(rows.dy, v.rows, v.hidden);
+  const OutOf<T> y(rows.y, v.rows, v.hidden), dx(rows.dx, v.rows, v.hidden);
   const OutVector dgamma(v.dgamma, v.hidden), dbeta(v.dbeta, v.hidden);
   const auto forward = [=](const auto& functor) {
     if (!keep_moments) return call([=] { functor.forward(x, y, *device); });
@@ -133,37 +137,67 @@ Call simdnorm_on(const View& v, Norm norm, Pass pass, bool keep_moments, Device 
     if (pass == Pass::forward) return forward(functor);
     return call([=] { functor.backward(dy, x, *v.moments, dx, dgamma, dbeta, *v.workspace, *device); });
   }
-  const auto functor = rms_norm_of(v);
-  if (pass == Pass::forward) return forward(functor);
-  return call([=] { functor.backward(dy, x, *v.moments, dx, dgamma, *v.workspace, *device); });
+  if constexpr (std::is_same_v<T, float>) {
+    const auto functor = rms_norm_of(v);
+    if (pass == Pass::forward) return forward(functor);
+    return call([=] { functor.backward(dy, x, *v.moments, dx, dgamma, *v.workspace, *device); });
+  } else {
+    throw std::logic_error("no such operation");
+  }
 }
 
-Call simdnorm_call(const View& v, Norm norm, Pass pass, bool keep_moments) {
+template <class T> Call simdnorm_call(const View& v, Norm norm, Pass pass, bool keep_moments) {
   if (peer_threads() == 1)
-    return simdnorm_on(v, norm, pass, keep_moments, std::make_shared<Eigen::DefaultDevice>());
+    return simdnorm_on<T>(v, norm, pass, keep_moments, std::make_shared<Eigen::DefaultDevice>());
   static Eigen::ThreadPool pool(peer_threads());
-  return simdnorm_on(v, norm, pass, keep_moments,
-                     std::make_shared<Eigen::ThreadPoolDevice>(&pool, pool.NumThreads()));
+  return simdnorm_on<T>(v, norm, pass, keep_moments,
+                        std::make_shared<Eigen::ThreadPoolDevice>(&pool, pool.NumThreads()));
 }
 
-std::vector<Contender> contenders(Norm norm, Pass pass) {
+/// What is timed.
+struct Operation {
+  Norm norm;
+  Pass pass;
+  Type type = Type::float32;
+  std::string path() const { return bench::path(norm, pass, type); }
+};
+const Operation operations[] = {{Norm::layer, Pass::forward},
+                                {Norm::layer, Pass::backward},
+                                {Norm::rms, Pass::forward},
+                                {Norm::rms, Pass::backward},
+                                {Norm::layer, Pass::forward, Type::bfloat16},
+                                {Norm::layer, Pass::backward, Type::bfloat16}};
+
+std::vector<Candidate> baselines(const Operation& o) {
+  using Eigen::bfloat16;
+  if (o.type == Type::bfloat16)
+    return o.pass == Pass::forward ? forward_candidates<Norm::layer, bfloat16>()
+                                   : backward_candidates<Norm::layer, bfloat16>();
+  return o.norm == Norm::layer ? candidates<Norm::layer>(o.pass) : candidates<Norm::rms>(o.pass);
+}
+
+std::vector<Contender> contenders(const Operation& o) {
   std::vector<Contender> list;
   const auto add = [&](const Candidate& candidate, bool is_norm) {
     list.push_back({candidate.name, [candidate](const View& v) { return bound(candidate, v); }, is_norm});
   };
-  add(memcpy_of(pass), false);
+  add(memcpy_of(o.pass), false);
   if (peer_threads() == 1) {
-    for (const Candidate& candidate :
-         norm == Norm::layer ? candidates<Norm::layer>(pass) : candidates<Norm::rms>(pass)) {
+    for (const Candidate& candidate : baselines(o)) {
       if (candidate.name == "naive" || candidate.name == "eigen_array") add(candidate, true);
     }
   }
-  list.push_back({"simdnorm", [=](const View& v) { return simdnorm_call(v, norm, pass, false); }});
-  if (pass == Pass::forward)
-    list.push_back(
-        {"simdnorm (training)", [=](const View& v) { return simdnorm_call(v, norm, pass, true); }});
+  const auto simdnorm = [&](bool keep_moments) {
+    return [o, keep_moments](const View& v) {
+      return o.type == Type::float32 ? simdnorm_call<float>(v, o.norm, o.pass, keep_moments)
+                                     : simdnorm_call<Eigen::bfloat16>(v, o.norm, o.pass, keep_moments);
+    };
+  };
+  list.push_back({"simdnorm", simdnorm(false)});
+  if (o.pass == Pass::forward) list.push_back({"simdnorm (training)", simdnorm(true)});
   for (const Peer& peer : all_peers()) {
-    if (peer.norm == norm && peer.pass == pass) list.push_back({peer.name(), peer.prepare});
+    if (peer.norm == o.norm && peer.pass == o.pass && peer.type == o.type)
+      list.push_back({peer.name(), peer.prepare, true, peer.rounds_everywhere});
   }
   return list;
 }
@@ -187,9 +221,9 @@ Index calibrated(const Call& call, double seconds) {
 }
 
 /// Checks all candidates, then lets them take turns, in another order each round.
-Row measure(Norm norm, Pass pass, const Shape& shape, const Options& options) {
-  const Operands operands(norm, pass, shape);
-  Row row{norm, pass, shape.rows(), shape.hidden(), operands.bytes_moved(), {}};
+Row measure(const Operation& o, const Shape& shape, const Options& options) {
+  const Operands operands(o.norm, o.pass, shape, o.type);
+  Row row{o.norm, o.pass, o.type, shape.rows(), shape.hidden(), operands.bytes_moved(), {}};
   struct Entrant {
     std::string name;
     Call call;
@@ -197,13 +231,22 @@ Row measure(Norm norm, Pass pass, const Shape& shape, const Options& options) {
     std::vector<double> seconds = {};
   };
   std::vector<Entrant> entrants;
-  for (const Contender& contender : contenders(norm, pass)) {
-    Entrant entrant{contender.name, contender.prepare(operands.view())};
+  static std::set<std::string> said;
+  for (const Contender& contender : contenders(o)) {
+    Entrant entrant{contender.name, {}};
+    try {
+      entrant.call = contender.prepare(operands.view());
+    } catch (const Unsupported& why) {
+      if (said.insert(why.what()).second) std::cerr << "left out: " << why.what() << '\n';
+      continue;
+    }
     if (contender.is_norm) {
-      const std::string error = operands.check([&] {
-        entrant.call.repeated(1);
-        entrant.call.collect();
-      });
+      const std::string error = operands.check(
+          [&] {
+            entrant.call.repeated(1);
+            entrant.call.collect();
+          },
+          contender.rounds_everywhere);
       if (!error.empty()) throw std::runtime_error(contender.name + " is wrong: " + error);
     }
     entrant.calls = calibrated(entrant.call, options.seconds);
@@ -282,7 +325,7 @@ int run(int argc, char** argv) {
                    {"date", date()},
                    {"compiler", compiler()},
                    {"instruction set of simdnorm, naive and eigen_array", instruction_set()},
-                   {"type", "float"},
+                   {"type", "float, or the one that an operation names"},
                    {"threads", std::to_string(options.threads)},
                    {"pinned to CPU", pinned.empty() ? "none" : pinned},
                    {"rounds", std::to_string(options.rounds)}};
@@ -295,19 +338,16 @@ int run(int argc, char** argv) {
 
   const std::vector<std::string> wanted = split(options.operations, ',');
   for (const std::string& name : wanted) {
-    const auto is = [&](Norm norm, Pass pass) { return path(norm, pass) == name; };
-    if (!is(Norm::layer, Pass::forward) && !is(Norm::layer, Pass::backward) &&
-        !is(Norm::rms, Pass::forward) && !is(Norm::rms, Pass::backward))
+    if (std::none_of(std::begin(operations), std::end(operations),
+                     [&](const Operation& o) { return o.path() == name; }))
       throw std::runtime_error(name + " is no operation; --help lists them");
   }
-  for (const Norm norm : {Norm::layer, Norm::rms}) {
-    for (const Pass pass : {Pass::forward, Pass::backward}) {
-      const std::string name = path(norm, pass);
-      if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), name) == wanted.end()) continue;
-      for (const Shape& shape : shapes) {
-        std::cerr << operation(norm, pass) << ' ' << dimensions(shape.rows(), shape.hidden()) << " ...\n";
-        results.rows.push_back(measure(norm, pass, shape, options));
-      }
+  for (const Operation& o : operations) {
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), o.path()) == wanted.end()) continue;
+    for (const Shape& shape : shapes) {
+      std::cerr << operation(o.norm, o.pass, o.type) << ' ' << dimensions(shape.rows(), shape.hidden())
+                << " ...\n";
+      results.rows.push_back(measure(o, shape, options));
     }
   }
   if (csv.is_open()) write_csv(csv, results);

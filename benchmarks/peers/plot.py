@@ -27,7 +27,8 @@ OTHER_COLORS = ["#7F6FD0", "#A0522D", "#4FA3A5"]  # of libraries that come later
 MARKERS = {"simdnorm": "o", "torch": "s", "oneDNN": "^", "ONNX Runtime": "D", "eigen_array": "v", "naive": "x"}
 SHORT_ROWS = 256  # below, rows stand by themselves: they are another problem of the same size
 TITLES = {"layer_norm_forward": "LayerNorm forward", "layer_norm_backward": "LayerNorm backward",
-          "rms_norm_forward": "RMSNorm forward", "rms_norm_backward": "RMSNorm backward"}
+          "rms_norm_forward": "RMSNorm forward", "rms_norm_backward": "RMSNorm backward",
+          "layer_norm_forward_bf16": "LayerNorm forward", "layer_norm_backward_bf16": "LayerNorm backward"}
 
 plt.rcParams.update({
     "svg.fonttype": "none", "svg.hashsalt": "simdnorm", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"],
@@ -90,7 +91,8 @@ def places(rows):
 
 
 def draw_times(rows, operation, threads, out):
-    figure, ax = axes(f"{TITLES.get(operation, operation)}, float, {threads} thread{'s' * (threads != '1')}",
+    kind = "bfloat16" if operation.endswith("_bf16") else "float"
+    figure, ax = axes(f"{TITLES.get(operation, operation)}, {kind}, {threads} thread{'s' * (threads != '1')}",
                       "bytes that must move", "time ÷ memcpy's")
     place = places(rows)
     seen = []

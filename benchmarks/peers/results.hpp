@@ -52,6 +52,7 @@ struct Figure {
 struct Row {
   Norm norm;
   Pass pass;
+  Type type;
   Index rows, hidden, bytes_moved;
   std::vector<Figure> figures;
 
@@ -94,8 +95,9 @@ inline void write_csv(std::ostream& out, const Results& results) {
   out << '\n';
   for (const Row& row : results.rows) {
     for (const Figure& figure : row.figures) {
-      out << path(row.norm, row.pass) << ',' << row.rows << ',' << row.hidden << ',' << row.bytes_moved << ','
-          << figure.candidate << ',' << figure.calls << ',' << print("%.4g", row.gb_per_second(figure));
+      out << path(row.norm, row.pass, row.type) << ',' << row.rows << ',' << row.hidden << ','
+          << row.bytes_moved << ',' << figure.candidate << ',' << figure.calls << ','
+          << print("%.4g", row.gb_per_second(figure));
       for (const Spread& s : {figure.seconds, figure.x_memcpy, figure.x_simdnorm}) {
         out << print(",%.5g", s.median) << print(",%.5g", s.low) << print(",%.5g", s.high);
       }
@@ -125,7 +127,7 @@ inline void write_json(std::ostream& out, const Results& results) {
                             {"x_simdnorm", json_of(figure.x_simdnorm)},
                             {"gb_per_second", row.gb_per_second(figure)}});
     }
-    json["rows"].push_back({{"operation", path(row.norm, row.pass)},
+    json["rows"].push_back({{"operation", path(row.norm, row.pass, row.type)},
                             {"rows", row.rows},
                             {"hidden", row.hidden},
                             {"bytes_moved", row.bytes_moved},
@@ -139,15 +141,10 @@ inline void write_json(std::ostream& out, const Results& results) {
 
 // --- the table ---
 
-inline std::string operation(Norm norm, Pass pass) {
-  return std::string(norm == Norm::layer ? "LayerNorm" : "RMSNorm") +
-         (pass == Pass::forward ? " forward" : " backward");
-}
-
 /// Of all rows of one operation, which have the same candidates.
 inline void write_table(std::ostream& out, const std::vector<Row>& rows) {
   const auto is_simdnorm = [](const Figure& figure) { return figure.candidate.rfind("simdnorm", 0) == 0; };
-  out << "\n### " << operation(rows[0].norm, rows[0].pass) << "\n\n| rows x hidden | memcpy |";
+  out << "\n### " << operation(rows[0].norm, rows[0].pass, rows[0].type) << "\n\n| rows x hidden | memcpy |";
   std::string line = "|---|---:|";
   for (const Figure& figure : rows[0].figures) {
     if (figure.candidate == "memcpy") continue;
@@ -178,7 +175,7 @@ inline void write_markdown(std::ostream& out, const Results& results) {
   out << "\nTime as a multiple of memcpy's for the same bytes; median over the rounds.\n";
   for (auto row = results.rows.begin(); row != results.rows.end();) {
     const auto end = std::find_if(row, results.rows.end(), [&](const Row& other) {
-      return other.norm != row->norm || other.pass != row->pass;
+      return other.norm != row->norm || other.pass != row->pass || other.type != row->type;
     });
     write_table(out, {row, end});
     row = end;

@@ -1,5 +1,7 @@
 // PyTorch's LayerNorm: the operators that torch.nn.functional.layer_norm and its autograd end in, which allocate
 // their outputs, and the kernels inside of them. It has no RMSNorm before 2.4, and was given Llama's formula.
+//
+// Of bfloat16, 1.13 has gamma and beta in bfloat16 too, and mean, rstd, dgamma and dbeta.
 #if defined(__x86_64__)  // as PyTorch itself is built for it: the declarations of its kernels depend on these
 #define HAVE_AVX2_CPU_DEFINITION
 #define HAVE_AVX512_CPU_DEFINITION
@@ -9,7 +11,7 @@
 #include <ATen/native/layer_norm.h>
 #include <torch/csrc/api/include/torch/version.h>
 
-#include <algorithm>
+#include <cstring>
 #include <memory>
 #include <tuple>
 
@@ -20,18 +22,18 @@ namespace {
 using namespace bench;
 
 // Views of the caller's arrays. Torch's tensors have no const elements; nothing here writes an input.
-at::Tensor view(const float* values, at::IntArrayRef sizes) {
-  return at::from_blob(const_cast<float*>(values), sizes, at::kFloat);
+at::Tensor view(const void* values, at::IntArrayRef sizes, at::ScalarType type = at::kFloat) {
+  return at::from_blob(const_cast<void*>(values), sizes, type);
 }
 struct Tensors {
-  explicit Tensors(const View& v)
+  explicit Tensors(const View& v, at::ScalarType type = at::kFloat)
       : rows(v.rows),
         hidden(v.hidden),
         epsilon(static_cast<double>(v.epsilon)),
-        x(view(v.x, {rows, hidden})),
-        gamma(view(v.gamma, {hidden})) {
-    if (v.beta) beta = view(v.beta, {hidden});
-    if (v.dy) dy = view(v.dy, {rows, hidden});
+        x(view(v.stored.x, {rows, hidden}, type)),
+        gamma(view(v.gamma, {hidden}).to(type)) {
+    if (v.beta) beta = view(v.beta, {hidden}).to(type);
+    if (v.dy) dy = view(v.stored.dy, {rows, hidden}, type);
     at::set_num_threads(peer_threads());
     at::GradMode::set_enabled(false);  // what torch::NoGradGuard does, on this thread
   }
@@ -40,9 +42,9 @@ struct Tensors {
   at::Tensor x, gamma, beta, dy;
 };
 
-void copy(const at::Tensor& from, float* to) {
+void copy(const at::Tensor& from, void* to) {
   const at::Tensor packed = from.contiguous();
-  std::copy_n(packed.data_ptr<float>(), packed.numel(), to);
+  std::memcpy(to, packed.data_ptr(), packed.nbytes());
 }
 
 // Of results that are allocated by each call; the last ones are freed before.
@@ -56,10 +58,10 @@ template <class Results, class Function, class Collect> Call allocating(Function
       [=] { collect(*kept); });
 }
 
-Call forward(const View& v) {
+Call forward(const View& v, at::ScalarType type) {
   return allocating<at::Tensor>(
-      [t = Tensors(v)] { return at::layer_norm(t.x, {t.hidden}, t.gamma, t.beta, t.epsilon); },
-      [v](const at::Tensor& y) { copy(y, v.y); });
+      [t = Tensors(v, type)] { return at::layer_norm(t.x, {t.hidden}, t.gamma, t.beta, t.epsilon); },
+      [v](const at::Tensor& y) { copy(y, v.stored.y); });
 }
 
 // native_layer_norm_out is no help to who has memory already: it calls the operator above and copies what that
@@ -77,8 +79,8 @@ Three statistics(const Tensors& t) {  // y, mean and rstd
   return at::native_layer_norm(t.x, {t.hidden}, t.gamma, t.beta, t.epsilon);
 }
 
-Call backward(const View& v) {
-  const Tensors t(v);
+Call backward(const View& v, at::ScalarType type) {
+  const Tensors t(v, type);
   const auto [y, mean, rstd] = statistics(t);
   return allocating<Three>(
       [t, mean = mean, rstd = rstd] {
@@ -86,9 +88,9 @@ Call backward(const View& v) {
                                               {true, true, true});
       },
       [v](const Three& gradients) {
-        copy(std::get<0>(gradients), v.dx);
-        copy(std::get<1>(gradients), v.dgamma);
-        copy(std::get<2>(gradients), v.dbeta);
+        copy(std::get<0>(gradients), v.stored.dx);
+        copy(std::get<1>(gradients).to(at::kFloat), v.dgamma);
+        copy(std::get<2>(gradients).to(at::kFloat), v.dbeta);
       });
 }
 
@@ -112,11 +114,17 @@ Call rms_forward(const View& v) {
 
 const std::string version = std::to_string(TORCH_VERSION_MAJOR) + "." + std::to_string(TORCH_VERSION_MINOR);
 const Listed listed[] = {
-    Listed({"torch", version, "", Norm::layer, Pass::forward, forward}),
+    Listed({"torch", version, "", Norm::layer, Pass::forward,
+            [](const View& v) { return forward(v, at::kFloat); }}),
     Listed({"torch", version, "kernel", Norm::layer, Pass::forward, forward_kernel}),
-    Listed({"torch", version, "", Norm::layer, Pass::backward, backward}),
+    Listed({"torch", version, "", Norm::layer, Pass::backward,
+            [](const View& v) { return backward(v, at::kFloat); }}),
     Listed({"torch", version, "kernel", Norm::layer, Pass::backward, backward_kernel}),
     Listed({"torch", version, "composed", Norm::rms, Pass::forward, rms_forward}),
+    Listed({"torch", version, "", Norm::layer, Pass::forward,
+            [](const View& v) { return forward(v, at::kBFloat16); }, Type::bfloat16, true}),
+    Listed({"torch", version, "", Norm::layer, Pass::backward,
+            [](const View& v) { return backward(v, at::kBFloat16); }, Type::bfloat16, true}),
 };
 
 }  // namespace

@@ -5,84 +5,104 @@
 // expression keeps what it needs twice in the output or in one temporary, because it would compute a
 // broadcast again for each use; an Array expression goes row by row, and computes xhat again rather than keep
 // it.
+//
+// Rows of another type T are converted as a user would write it: by the loops number by number, by the Tensor
+// expressions in a tensor of floats before and after, by the Array expressions row by row.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <type_traits>
 #include <unsupported/Eigen/CXX11/Tensor>
 
 #include "shapes.hpp"
 
 namespace bench::naive {
 
-inline void layer_norm_forward(Index rows, Index hidden, const float* x, const float* gamma,
-                               const float* beta, float epsilon, float* y) {
+template <class T>
+void layer_norm_forward(Index rows, Index hidden, const T* x, const float* gamma, const float* beta,
+                        float epsilon, T* y) {
   const float n = static_cast<float>(hidden);
   for (Index r = 0; r < rows; ++r) {
-    const float* in = x + r * hidden;
-    float* out = y + r * hidden;
+    const T* in = x + r * hidden;
+    T* out = y + r * hidden;
     float mean = 0;
-    for (Index c = 0; c < hidden; ++c) mean += in[c];
+    for (Index c = 0; c < hidden; ++c) mean += float(in[c]);
     mean /= n;
     float variance = 0;
-    for (Index c = 0; c < hidden; ++c) variance += (in[c] - mean) * (in[c] - mean);
+    for (Index c = 0; c < hidden; ++c) variance += (float(in[c]) - mean) * (float(in[c]) - mean);
     variance /= n;
     const float rstd = 1 / std::sqrt(variance + epsilon);
-    for (Index c = 0; c < hidden; ++c) out[c] = (in[c] - mean) * rstd * gamma[c] + beta[c];
+    for (Index c = 0; c < hidden; ++c) out[c] = T((float(in[c]) - mean) * rstd * gamma[c] + beta[c]);
   }
 }
 
-inline void layer_norm_backward(Index rows, Index hidden, const float* dy, const float* x, const float* gamma,
-                                const float* mean, const float* rstd, float* dx, float* dgamma,
-                                float* dbeta) {
+template <class T>
+void layer_norm_backward(Index rows, Index hidden, const T* dy, const T* x, const float* gamma,
+                         const float* mean, const float* rstd, T* dx, float* dgamma, float* dbeta) {
   const float n = static_cast<float>(hidden);
   for (Index c = 0; c < hidden; ++c) dgamma[c] = dbeta[c] = 0;
   for (Index r = 0; r < rows; ++r) {
     float mean_g = 0, mean_g_xhat = 0;
     for (Index c = 0; c < hidden; ++c) {
-      const float xhat = (x[r * hidden + c] - mean[r]) * rstd[r];
-      const float g = dy[r * hidden + c] * gamma[c];
+      const float xhat = (float(x[r * hidden + c]) - mean[r]) * rstd[r];
+      const float g = float(dy[r * hidden + c]) * gamma[c];
       mean_g += g;
       mean_g_xhat += g * xhat;
-      dgamma[c] += dy[r * hidden + c] * xhat;
-      dbeta[c] += dy[r * hidden + c];
+      dgamma[c] += float(dy[r * hidden + c]) * xhat;
+      dbeta[c] += float(dy[r * hidden + c]);
     }
     mean_g /= n;
     mean_g_xhat /= n;
     for (Index c = 0; c < hidden; ++c) {
-      const float xhat = (x[r * hidden + c] - mean[r]) * rstd[r];
-      dx[r * hidden + c] = (dy[r * hidden + c] * gamma[c] - mean_g - xhat * mean_g_xhat) * rstd[r];
+      const float xhat = (float(x[r * hidden + c]) - mean[r]) * rstd[r];
+      dx[r * hidden + c] = T((float(dy[r * hidden + c]) * gamma[c] - mean_g - xhat * mean_g_xhat) * rstd[r]);
     }
   }
 }
 
-inline void rms_norm_forward(Index rows, Index hidden, const float* x, const float* gamma, float epsilon,
-                             float* y) {
+template <class T>
+void rms_norm_forward(Index rows, Index hidden, const T* x, const float* gamma, float epsilon, T* y) {
   for (Index r = 0; r < rows; ++r) {
-    const float* in = x + r * hidden;
-    float* out = y + r * hidden;
+    const T* in = x + r * hidden;
+    T* out = y + r * hidden;
     float mean_square = 0;
-    for (Index c = 0; c < hidden; ++c) mean_square += in[c] * in[c];
+    for (Index c = 0; c < hidden; ++c) mean_square += float(in[c]) * float(in[c]);
     mean_square /= static_cast<float>(hidden);
     const float rstd = 1 / std::sqrt(mean_square + epsilon);
-    for (Index c = 0; c < hidden; ++c) out[c] = in[c] * rstd * gamma[c];
+    for (Index c = 0; c < hidden; ++c) out[c] = T(float(in[c]) * rstd * gamma[c]);
   }
 }
 
-inline void rms_norm_backward(Index rows, Index hidden, const float* dy, const float* x, const float* gamma,
-                              const float* rstd, float* dx, float* dgamma) {
+template <class T>
+void rms_norm_backward(Index rows, Index hidden, const T* dy, const T* x, const float* gamma,
+                       const float* rstd, T* dx, float* dgamma) {
   for (Index c = 0; c < hidden; ++c) dgamma[c] = 0;
   for (Index r = 0; r < rows; ++r) {
     float mean_g_xhat = 0;
     for (Index c = 0; c < hidden; ++c) {
-      const float xhat = x[r * hidden + c] * rstd[r];
-      mean_g_xhat += dy[r * hidden + c] * gamma[c] * xhat;
-      dgamma[c] += dy[r * hidden + c] * xhat;
+      const float xhat = float(x[r * hidden + c]) * rstd[r];
+      mean_g_xhat += float(dy[r * hidden + c]) * gamma[c] * xhat;
+      dgamma[c] += float(dy[r * hidden + c]) * xhat;
     }
     mean_g_xhat /= static_cast<float>(hidden);
     for (Index c = 0; c < hidden; ++c) {
-      const float xhat = x[r * hidden + c] * rstd[r];
-      dx[r * hidden + c] = (dy[r * hidden + c] * gamma[c] - xhat * mean_g_xhat) * rstd[r];
+      const float xhat = float(x[r * hidden + c]) * rstd[r];
+      dx[r * hidden + c] = T((float(dy[r * hidden + c]) * gamma[c] - xhat * mean_g_xhat) * rstd[r]);
     }
+  }
+}
+
+/// int8 codes with a scale for each row: of the norm's output, which is read twice more.
+inline void quantize(Index rows, Index hidden, const float* y, std::int8_t* codes, float* scales) {
+  for (Index r = 0; r < rows; ++r) {
+    float largest = 0;
+    for (Index c = 0; c < hidden; ++c) largest = std::max(largest, std::abs(y[r * hidden + c]));
+    scales[r] = largest / 127;
+    const float inverse = largest > 0 ? 127 / largest : 0;
+    for (Index c = 0; c < hidden; ++c)
+      codes[r * hidden + c] = static_cast<std::int8_t>(std::nearbyint(y[r * hidden + c] * inverse));
   }
 }
 
@@ -157,6 +177,40 @@ inline void rms_norm_backward(Index rows, Index hidden, const float* dy_data, co
   dgamma = (dy * xhat).sum(rows_axis);
 }
 
+// --- rows of another type than float ---
+
+template <class T> Matrix cast(Index rows, Index hidden, const T* data) {
+  return Eigen::TensorMap<const Eigen::Tensor<T, 2, Eigen::RowMajor>>(data, rows, hidden)
+      .template cast<float>();
+}
+template <class T> void cast_back(const Matrix& floats, T* data) {
+  Eigen::TensorMap<Eigen::Tensor<T, 2, Eigen::RowMajor>>(data, floats.dimension(0), floats.dimension(1)) =
+      floats.template cast<T>();
+}
+template <class T>
+void layer_norm_forward(Index rows, Index hidden, const T* x, const float* gamma, const float* beta,
+                        float epsilon, T* y) {
+  const Matrix from = cast(rows, hidden, x);
+  Matrix to(rows, hidden);
+  layer_norm_forward(rows, hidden, from.data(), gamma, beta, epsilon, to.data());
+  cast_back(to, y);
+}
+template <class T>
+void layer_norm_backward(Index rows, Index hidden, const T* dy, const T* x, const float* gamma,
+                         const float* mean, const float* rstd, T* dx, float* dgamma, float* dbeta) {
+  const Matrix above = cast(rows, hidden, dy), from = cast(rows, hidden, x);
+  Matrix to(rows, hidden);
+  layer_norm_backward(rows, hidden, above.data(), from.data(), gamma, mean, rstd, to.data(), dgamma, dbeta);
+  cast_back(to, dx);
+}
+template <class T>
+void rms_norm_forward(Index rows, Index hidden, const T* x, const float* gamma, float epsilon, T* y) {
+  const Matrix from = cast(rows, hidden, x);
+  Matrix to(rows, hidden);
+  rms_norm_forward(rows, hidden, from.data(), gamma, epsilon, to.data());
+  cast_back(to, y);
+}
+
 }  // namespace bench::eigen_tensor
 
 namespace bench::eigen_array {
@@ -165,58 +219,79 @@ using Row = Eigen::Array<float, 1, Eigen::Dynamic>;
 using In = Eigen::Map<const Row>;
 using Out = Eigen::Map<Row>;
 
-inline void layer_norm_forward(Index rows, Index hidden, const float* x_data, const float* gamma_data,
-                               const float* beta_data, float epsilon, float* y_data) {
+/// A row of T as floats: where it lies, or cast once for all its uses.
+template <class T> using Floats = std::conditional_t<std::is_same_v<T, float>, In, Row>;
+template <class T> Floats<T> floats(const T* data, Index hidden) {
+  return Eigen::Map<const Eigen::Array<T, 1, Eigen::Dynamic>>(data, hidden).template cast<float>();
+}
+template <class T, class Expression> void assign(T* data, const Expression& row) {
+  Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>(data, row.size()) = row.template cast<T>();
+}
+
+template <class T>
+void layer_norm_forward(Index rows, Index hidden, const T* x_data, const float* gamma_data,
+                        const float* beta_data, float epsilon, T* y_data) {
   const In gamma(gamma_data, hidden), beta(beta_data, hidden);
   for (Index r = 0; r < rows; ++r) {
-    const In x(x_data + r * hidden, hidden);
+    const Floats<T> x = floats(x_data + r * hidden, hidden);
     const float mean = x.mean();
     const float rstd = 1 / std::sqrt((x - mean).square().mean() + epsilon);
-    Out(y_data + r * hidden, hidden) = (x - mean) * rstd * gamma + beta;
+    assign(y_data + r * hidden, (x - mean) * rstd * gamma + beta);
   }
 }
 
-inline void layer_norm_backward(Index rows, Index hidden, const float* dy_data, const float* x_data,
-                                const float* gamma_data, const float* mean, const float* rstd, float* dx_data,
-                                float* dgamma_data, float* dbeta_data) {
+template <class T>
+void layer_norm_backward(Index rows, Index hidden, const T* dy_data, const T* x_data, const float* gamma_data,
+                         const float* mean, const float* rstd, T* dx_data, float* dgamma_data,
+                         float* dbeta_data) {
   const In gamma(gamma_data, hidden);
   Out dgamma(dgamma_data, hidden), dbeta(dbeta_data, hidden);
   dgamma.setZero();
   dbeta.setZero();
   for (Index r = 0; r < rows; ++r) {
-    const In dy(dy_data + r * hidden, hidden), x(x_data + r * hidden, hidden);
+    const Floats<T> dy = floats(dy_data + r * hidden, hidden), x = floats(x_data + r * hidden, hidden);
     const auto xhat = (x - mean[r]) * rstd[r];
     const auto g = dy * gamma;
     const float mean_g = g.mean(), mean_g_xhat = (g * xhat).mean();
-    Out(dx_data + r * hidden, hidden) = (g - mean_g - xhat * mean_g_xhat) * rstd[r];
+    assign(dx_data + r * hidden, (g - mean_g - xhat * mean_g_xhat) * rstd[r]);
     dgamma += dy * xhat;
     dbeta += dy;
   }
 }
 
-inline void rms_norm_forward(Index rows, Index hidden, const float* x_data, const float* gamma_data,
-                             float epsilon, float* y_data) {
+template <class T>
+void rms_norm_forward(Index rows, Index hidden, const T* x_data, const float* gamma_data, float epsilon,
+                      T* y_data) {
   const In gamma(gamma_data, hidden);
   for (Index r = 0; r < rows; ++r) {
-    const In x(x_data + r * hidden, hidden);
+    const Floats<T> x = floats(x_data + r * hidden, hidden);
     const float rstd = 1 / std::sqrt(x.square().mean() + epsilon);
-    Out(y_data + r * hidden, hidden) = x * rstd * gamma;
+    assign(y_data + r * hidden, x * rstd * gamma);
   }
 }
 
-inline void rms_norm_backward(Index rows, Index hidden, const float* dy_data, const float* x_data,
-                              const float* gamma_data, const float* rstd, float* dx_data,
-                              float* dgamma_data) {
+template <class T>
+void rms_norm_backward(Index rows, Index hidden, const T* dy_data, const T* x_data, const float* gamma_data,
+                       const float* rstd, T* dx_data, float* dgamma_data) {
   const In gamma(gamma_data, hidden);
   Out dgamma(dgamma_data, hidden);
   dgamma.setZero();
   for (Index r = 0; r < rows; ++r) {
-    const In dy(dy_data + r * hidden, hidden), x(x_data + r * hidden, hidden);
+    const Floats<T> dy = floats(dy_data + r * hidden, hidden), x = floats(x_data + r * hidden, hidden);
     const auto xhat = x * rstd[r];
     const auto g = dy * gamma;
     const float mean_g_xhat = (g * xhat).mean();
-    Out(dx_data + r * hidden, hidden) = (g - xhat * mean_g_xhat) * rstd[r];
+    assign(dx_data + r * hidden, (g - xhat * mean_g_xhat) * rstd[r]);
     dgamma += dy * xhat;
+  }
+}
+
+inline void quantize(Index rows, Index hidden, const float* y_data, std::int8_t* codes, float* scales) {
+  for (Index r = 0; r < rows; ++r) {
+    const In y(y_data + r * hidden, hidden);
+    const float largest = y.abs().maxCoeff();
+    scales[r] = largest / 127;
+    assign(codes + r * hidden, (y * (largest > 0 ? 127 / largest : 0)).rint());
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <simdnorm/simdnorm.hpp>
@@ -55,15 +56,29 @@ template <class Prepare> Candidate candidate(const char* name, Prepare prepare) 
 inline Candidate memcpy_of(Pass pass) {
   return candidate("memcpy", [pass](const View& v) {
     const bool forward = pass == Pass::forward;
-    const auto bytes = static_cast<std::size_t>(forward ? v.bytes() : v.bytes() / 2 * 3);
-    return [from = v.x, to = forward ? v.y : v.dx, bytes] { std::memcpy(to, from, bytes); };
+    const auto bytes = static_cast<std::size_t>(v.bytes_moved / 2);
+    return
+        [from = v.stored.x, to = forward ? v.stored.y : v.stored.dx, bytes] { std::memcpy(to, from, bytes); };
   });
 }
 
-using In = Eigen::TensorMap<const Eigen::Tensor<float, 2, Eigen::RowMajor>>;
-using Out = Eigen::TensorMap<Eigen::Tensor<float, 2, Eigen::RowMajor>>;
+template <class T> using InOf = Eigen::TensorMap<const Eigen::Tensor<T, 2, Eigen::RowMajor>>;
+template <class T> using OutOf = Eigen::TensorMap<Eigen::Tensor<T, 2, Eigen::RowMajor>>;
+using In = InOf<float>;
+using Out = OutOf<float>;
 using InVector = Eigen::TensorMap<const Eigen::Tensor<float, 1, Eigen::RowMajor>>;
 using OutVector = Eigen::TensorMap<Eigen::Tensor<float, 1, Eigen::RowMajor>>;
+
+/// A view's rows as T, the type in which its operation stores them: float, Eigen::bfloat16 or Eigen::half.
+template <class T> struct RowsOf {
+  const T *x, *dy;
+  T *y, *dx;
+  explicit RowsOf(const View& v)
+      : x(static_cast<const T*>(v.stored.x)),
+        dy(static_cast<const T*>(v.stored.dy)),
+        y(static_cast<T*>(v.stored.y)),
+        dx(static_cast<T*>(v.stored.dx)) {}
+};
 
 inline simdnorm::LayerNorm<float> layer_norm_of(const View& v) {
   return simdnorm::LayerNorm<float>(InVector(v.gamma, v.hidden), InVector(v.beta, v.hidden), v.epsilon);
@@ -71,65 +86,117 @@ inline simdnorm::LayerNorm<float> layer_norm_of(const View& v) {
 inline simdnorm::RMSNorm<float> rms_norm_of(const View& v) {
   return simdnorm::RMSNorm<float>(InVector(v.gamma, v.hidden), v.epsilon);
 }
-
-// A baseline's arguments.
-template <auto baseline> auto layer_forward(const View& v) {
-  return [v] { baseline(v.rows, v.hidden, v.x, v.gamma, v.beta, v.epsilon, v.y); };
-}
-template <auto baseline> auto layer_backward(const View& v) {
-  return [v] { baseline(v.rows, v.hidden, v.dy, v.x, v.gamma, v.mean, v.rstd, v.dx, v.dgamma, v.dbeta); };
-}
-template <auto baseline> auto rms_forward(const View& v) {
-  return [v] { baseline(v.rows, v.hidden, v.x, v.gamma, v.epsilon, v.y); };
-}
-template <auto baseline> auto rms_backward(const View& v) {
-  return [v] { baseline(v.rows, v.hidden, v.dy, v.x, v.gamma, v.rstd, v.dx, v.dgamma); };
-}
-
-/// What the table compares, under the same names for each operation; simdnorm is its functor on tensors. A
-/// template, so that a program of one norm does not compile the other.
-template <Norm norm> std::vector<Candidate> candidates(Pass pass) {
+template <Norm norm> auto norm_of(const View& v) {
   if constexpr (norm == Norm::layer) {
-    if (pass == Pass::forward) {
-      return {candidate("naive", layer_forward<naive::layer_norm_forward>),
-              candidate("eigen_tensor", layer_forward<eigen_tensor::layer_norm_forward>),
-              candidate("eigen_array", layer_forward<eigen_array::layer_norm_forward>),
-              candidate("simdnorm", [](const View& v) {
-                return [functor = layer_norm_of(v), x = In(v.x, v.rows, v.hidden),
-                        y = Out(v.y, v.rows, v.hidden)] { functor.forward(x, y); };
-              })};
-    }
-    return {candidate("naive", layer_backward<naive::layer_norm_backward>),
-            candidate("eigen_tensor", layer_backward<eigen_tensor::layer_norm_backward>),
-            candidate("eigen_array", layer_backward<eigen_array::layer_norm_backward>),
-            candidate("simdnorm", [](const View& v) {
-              return [v, functor = layer_norm_of(v), dy = In(v.dy, v.rows, v.hidden),
-                      x = In(v.x, v.rows, v.hidden), dx = Out(v.dx, v.rows, v.hidden),
-                      dgamma = OutVector(v.dgamma, v.hidden), dbeta = OutVector(v.dbeta, v.hidden)] {
-                functor.backward(dy, x, *v.moments, dx, dgamma, dbeta, *v.workspace);
-              };
-            })};
+    return layer_norm_of(v);
   } else {
-    if (pass == Pass::forward) {
-      return {candidate("naive", rms_forward<naive::rms_norm_forward>),
-              candidate("eigen_tensor", rms_forward<eigen_tensor::rms_norm_forward>),
-              candidate("eigen_array", rms_forward<eigen_array::rms_norm_forward>),
-              candidate("simdnorm", [](const View& v) {
-                return [functor = rms_norm_of(v), x = In(v.x, v.rows, v.hidden),
-                        y = Out(v.y, v.rows, v.hidden)] { functor.forward(x, y); };
-              })};
-    }
-    return {candidate("naive", rms_backward<naive::rms_norm_backward>),
-            candidate("eigen_tensor", rms_backward<eigen_tensor::rms_norm_backward>),
-            candidate("eigen_array", rms_backward<eigen_array::rms_norm_backward>),
-            candidate("simdnorm", [](const View& v) {
-              return [v, functor = rms_norm_of(v), dy = In(v.dy, v.rows, v.hidden),
-                      x = In(v.x, v.rows, v.hidden), dx = Out(v.dx, v.rows, v.hidden),
-                      dgamma = OutVector(v.dgamma, v.hidden)] {
-                functor.backward(dy, x, *v.moments, dx, dgamma, *v.workspace);
-              };
-            })};
+    return rms_norm_of(v);
   }
+}
+
+// A baseline's arguments; it is one for rows of T.
+template <class T>
+using LayerForward = void (*)(Index, Index, const T*, const float*, const float*, float, T*);
+template <class T>
+using LayerBackward = void (*)(Index, Index, const T*, const T*, const float*, const float*, const float*, T*,
+                               float*, float*);
+template <class T> using RmsForward = void (*)(Index, Index, const T*, const float*, float, T*);
+template <class T>
+using RmsBackward = void (*)(Index, Index, const T*, const T*, const float*, const float*, T*, float*);
+
+template <class T, LayerForward<T> baseline> auto layer_forward(const View& v) {
+  return [v, r = RowsOf<T>(v)] { baseline(v.rows, v.hidden, r.x, v.gamma, v.beta, v.epsilon, r.y); };
+}
+template <class T, LayerBackward<T> baseline> auto layer_backward(const View& v) {
+  return [v, r = RowsOf<T>(v)] {
+    baseline(v.rows, v.hidden, r.dy, r.x, v.gamma, v.mean, v.rstd, r.dx, v.dgamma, v.dbeta);
+  };
+}
+template <class T, RmsForward<T> baseline> auto rms_forward(const View& v) {
+  return [v, r = RowsOf<T>(v)] { baseline(v.rows, v.hidden, r.x, v.gamma, v.epsilon, r.y); };
+}
+template <class T, RmsBackward<T> baseline> auto rms_backward(const View& v) {
+  return [v, r = RowsOf<T>(v)] { baseline(v.rows, v.hidden, r.dy, r.x, v.gamma, v.rstd, r.dx, v.dgamma); };
+}
+
+/// What the table compares, under the same names for each operation; simdnorm is its functor on tensors.
+template <Norm norm, class T> std::vector<Candidate> forward_candidates() {
+  const Candidate simdnorm = candidate("simdnorm", [](const View& v) {
+    const RowsOf<T> rows(v);
+    return [functor = norm_of<norm>(v), x = InOf<T>(rows.x, v.rows, v.hidden),
+            y = OutOf<T>(rows.y, v.rows, v.hidden)] { functor.forward(x, y); };
+  });
+  if constexpr (norm == Norm::layer) {
+    return {candidate("naive", layer_forward<T, naive::layer_norm_forward>),
+            candidate("eigen_tensor", layer_forward<T, eigen_tensor::layer_norm_forward>),
+            candidate("eigen_array", layer_forward<T, eigen_array::layer_norm_forward>), simdnorm};
+  } else {
+    return {candidate("naive", rms_forward<T, naive::rms_norm_forward>),
+            candidate("eigen_tensor", rms_forward<T, eigen_tensor::rms_norm_forward>),
+            candidate("eigen_array", rms_forward<T, eigen_array::rms_norm_forward>), simdnorm};
+  }
+}
+template <Norm norm, class T> std::vector<Candidate> backward_candidates() {
+  const Candidate simdnorm = candidate("simdnorm", [](const View& v) {
+    const RowsOf<T> rows(v);
+    return [v, functor = norm_of<norm>(v), dy = InOf<T>(rows.dy, v.rows, v.hidden),
+            x = InOf<T>(rows.x, v.rows, v.hidden), dx = OutOf<T>(rows.dx, v.rows, v.hidden),
+            dgamma = OutVector(v.dgamma, v.hidden), dbeta = OutVector(v.dbeta, v.hidden)] {
+      if constexpr (norm == Norm::layer) {
+        functor.backward(dy, x, *v.moments, dx, dgamma, dbeta, *v.workspace);
+      } else {
+        functor.backward(dy, x, *v.moments, dx, dgamma, *v.workspace);
+      }
+    };
+  });
+  if constexpr (norm == Norm::layer) {
+    return {candidate("naive", layer_backward<T, naive::layer_norm_backward>),
+            candidate("eigen_tensor", layer_backward<T, eigen_tensor::layer_norm_backward>),
+            candidate("eigen_array", layer_backward<T, eigen_array::layer_norm_backward>), simdnorm};
+  } else {
+    return {candidate("naive", rms_backward<T, naive::rms_norm_backward>),
+            candidate("eigen_tensor", rms_backward<T, eigen_tensor::rms_norm_backward>),
+            candidate("eigen_array", rms_backward<T, eigen_array::rms_norm_backward>), simdnorm};
+  }
+}
+
+/// Codes of int8 with a scale for each row. The baselines compute y in float and quantize it in a loop of its own.
+template <Norm norm> std::vector<Candidate> int8_candidates() {
+  return {candidate("naive",
+                    [](const View& v) {
+                      return [v, codes = static_cast<std::int8_t*>(v.stored.y)] {
+                        if constexpr (norm == Norm::layer) {
+                          naive::layer_norm_forward(v.rows, v.hidden, v.x, v.gamma, v.beta, v.epsilon, v.y);
+                        } else {
+                          naive::rms_norm_forward(v.rows, v.hidden, v.x, v.gamma, v.epsilon, v.y);
+                        }
+                        naive::quantize(v.rows, v.hidden, v.y, codes, v.scales);
+                      };
+                    }),
+          candidate("eigen_array",
+                    [](const View& v) {
+                      return [v, codes = static_cast<std::int8_t*>(v.stored.y)] {
+                        if constexpr (norm == Norm::layer) {
+                          eigen_array::layer_norm_forward(v.rows, v.hidden, v.x, v.gamma, v.beta, v.epsilon,
+                                                          v.y);
+                        } else {
+                          eigen_array::rms_norm_forward(v.rows, v.hidden, v.x, v.gamma, v.epsilon, v.y);
+                        }
+                        eigen_array::quantize(v.rows, v.hidden, v.y, codes, v.scales);
+                      };
+                    }),
+          candidate("simdnorm", [](const View& v) {
+            return [functor = norm_of<norm>(v), x = In(v.x, v.rows, v.hidden),
+                    codes = OutOf<std::int8_t>(static_cast<std::int8_t*>(v.stored.y), v.rows, v.hidden),
+                    scales = OutVector(v.scales, v.rows)] {
+              functor.forward(x, simdnorm::per_token(codes, scales));
+            };
+          })};
+}
+
+/// In float. A template, so that a program of one norm does not compile the other.
+template <Norm norm> std::vector<Candidate> candidates(Pass pass) {
+  return pass == Pass::forward ? forward_candidates<norm, float>() : backward_candidates<norm, float>();
 }
 
 }  // namespace bench

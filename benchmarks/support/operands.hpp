@@ -51,10 +51,12 @@ class Arena {
   Index size_ = 0;
 };
 
-/// The arrays of one operation on one shape, filled with random values or with real ones.
+/// The arrays of one operation on one shape, filled with random values or with real ones. Of another type than float the values
+/// are such as the type holds: it is their norm that is checked.
 class Operands {
  public:
-  Operands(Norm norm, Pass pass, const Shape& shape) : norm_(norm), pass_(pass) {
+  Operands(Norm norm, Pass pass, const Shape& shape, Type type = Type::float32)
+      : norm_(norm), pass_(pass), type_(type) {
     allocate(shape.rows(), shape.hidden());
     view_.epsilon = norm == Norm::layer ? 1e-5f : 1e-6f;
     fill(x_, view_.rows * view_.hidden, 0.25f, 1.f);
@@ -62,7 +64,7 @@ class Operands {
     fill(beta_, view_.hidden, 0.f, 0.5f);
     prepare();
   }
-  Operands(Norm norm, Pass pass, const RealData& data) : norm_(norm), pass_(pass) {
+  Operands(Norm norm, Pass pass, const RealData& data) : norm_(norm), pass_(pass), type_(Type::float32) {
     allocate(data.rows, data.hidden);
     view_.epsilon = data.epsilon;
     std::copy(data.x.begin(), data.x.end(), x_);
@@ -80,11 +82,12 @@ class Operands {
 
   /// The bytes that must move: forward x and y, backward dy, x and dx. gamma, beta and the statistics are
   /// left out.
-  Index bytes_moved() const { return view_.bytes() * (pass_ == Pass::forward ? 2 : 3); }
+  Index bytes_moved() const { return view_.bytes_moved; }
 
   /// Runs a candidate once and compares all that it must write with the formulas. Empty if right, else what
-  /// is wrong.
-  template <class Call> std::string check(const Call& call) const {
+  /// is wrong. Of one that rounds_everywhere, to a type of 16 bits, y and dx may be off by several roundings, and dgamma and
+  /// dbeta by anything: a sum in such a type stops growing.
+  template <class Call> std::string check(const Call& call, bool rounds_everywhere = false) const {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     for (float* output : {view_.y, view_.dx}) {
       if (output != nullptr) std::fill(output, output + view_.rows * view_.hidden, nan);
@@ -92,43 +95,91 @@ class Operands {
     for (float* output : {view_.dgamma, view_.dbeta}) {
       if (output != nullptr) std::fill(output, output + view_.hidden, nan);
     }
+    const Index elements = view_.rows * view_.hidden;
+    void* const stored = pass_ == Pass::forward ? view_.stored.y : view_.stored.dx;
+    if (type_ == Type::int8) {
+      std::memset(stored, 0x80, static_cast<std::size_t>(elements));
+      std::fill(view_.scales, view_.scales + view_.rows, nan);
+    } else if (type_ != Type::float32) {
+      std::memset(stored, 0xff, static_cast<std::size_t>(elements) * 2);  // NaN
+    }
     call();
-    return pass_ == Pass::forward ? check_forward() : check_backward();
+    float* const output = pass_ == Pass::forward ? view_.y : view_.dx;
+    if (type_ == Type::bfloat16) widen(static_cast<const Eigen::bfloat16*>(stored), output);
+    if (type_ == Type::float16) widen(static_cast<const Eigen::half*>(stored), output);
+    if (type_ == Type::int8) {
+      const std::int8_t* const codes = static_cast<const std::int8_t*>(stored);
+      for (Index i = 0; i < elements; ++i)
+        output[i] = static_cast<float>(codes[i]) * view_.scales[i / view_.hidden];
+    }
+    return pass_ == Pass::forward ? check_forward(rounds_everywhere) : check_backward(rounds_everywhere);
   }
 
  private:
   void allocate(Index rows, Index hidden) {
-    const Index bytes = rows * hidden * 4;
+    const Index n = rows * hidden, bytes = n * 4;
     const bool backward = pass_ == Pass::backward, layer = norm_ == Norm::layer;
-    const std::size_t x = arena_.add(bytes), dy = arena_.add(backward ? bytes : 0), y = arena_.add(bytes);
-    // memcpy's yardstick of backward copies one and a half arrays onto one and a half: x and dy onto dx and
-    // this.
-    arena_.add(backward ? bytes / 2 : 0);
+    const bool narrow = type_ == Type::bfloat16 || type_ == Type::float16;
+    const Index x_bytes = narrow ? n * 2 : bytes, y_bytes = type_ == Type::int8 ? n : x_bytes;
+    const Index moved = x_bytes + y_bytes + (backward ? x_bytes : 0);
+    const std::size_t x = arena_.add(x_bytes), dy = arena_.add(backward ? x_bytes : 0);
+    // memcpy's yardstick copies half of what moves: of backward x and half of dy onto dx and what follows it.
+    const std::size_t y = arena_.add(std::max(y_bytes, moved / 2));
     const std::size_t gamma = arena_.add(hidden * 4), beta = arena_.add(hidden * 4);
     const std::size_t dgamma = arena_.add(hidden * 4), dbeta = arena_.add(hidden * 4);
-    const std::size_t mean = arena_.add(rows * 4), rstd = arena_.add(rows * 4);
+    const std::size_t mean = arena_.add(rows * 4), rstd = arena_.add(rows * 4), scales = arena_.add(rows * 4);
+    // For the check, and for y before it is quantized: the same rows in float.
+    const std::size_t float_x = narrow ? arena_.add(bytes) : x;
+    const std::size_t float_dy = narrow ? arena_.add(backward ? bytes : 0) : dy;
+    const std::size_t float_y = type_ != Type::float32 ? arena_.add(bytes) : y;
     arena_.allocate();
-    x_ = arena_.at<float>(x), gamma_ = arena_.at<float>(gamma), beta_ = arena_.at<float>(beta);
-    dy_ = arena_.at<float>(dy), mean_ = arena_.at<float>(mean), rstd_ = arena_.at<float>(rstd);
+    x_ = arena_.at<float>(float_x), gamma_ = arena_.at<float>(gamma), beta_ = arena_.at<float>(beta);
+    dy_ = arena_.at<float>(float_dy), mean_ = arena_.at<float>(mean), rstd_ = arena_.at<float>(rstd);
     moments_.resize(rows);
     view_ = {};
     view_.rows = rows, view_.hidden = hidden;
     view_.x = x_, view_.gamma = gamma_;
     view_.beta = layer ? beta_ : nullptr;
+    view_.bytes_moved = moved;
+    view_.scales = type_ == Type::int8 ? arena_.at<float>(scales) : nullptr;
+    view_.stored.x = arena_.at<void>(x);
     if (backward) {
       view_.dy = dy_, view_.mean = mean_, view_.rstd = rstd_, view_.moments = &moments_;
-      view_.dx = arena_.at<float>(y);
+      view_.dx = arena_.at<float>(float_y);
       view_.dgamma = arena_.at<float>(dgamma);
       view_.dbeta = layer ? arena_.at<float>(dbeta) : nullptr;
       view_.workspace = &workspace_;
+      view_.stored.dy = arena_.at<void>(dy), view_.stored.dx = arena_.at<void>(y);
     } else {
-      view_.y = arena_.at<float>(y);
+      view_.y = arena_.at<float>(float_y);
+      view_.stored.y = arena_.at<void>(y);
+    }
+  }
+
+  template <class T> void widen(const T* stored, float* values) const {
+    for (Index i = 0; i < view_.rows * view_.hidden; ++i) values[i] = static_cast<float>(stored[i]);
+  }
+  /// What the operation reads, of the values; and the values become what it reads.
+  template <class T> void narrow(float* values, const void* stored) const {
+    T* const numbers = static_cast<T*>(const_cast<void*>(stored));
+    for (Index i = 0; i < view_.rows * view_.hidden; ++i) numbers[i] = static_cast<T>(values[i]);
+    widen(numbers, values);
+  }
+  void store_inputs() {
+    const bool backward = pass_ == Pass::backward;
+    if (type_ == Type::bfloat16) {
+      narrow<Eigen::bfloat16>(x_, view_.stored.x);
+      if (backward) narrow<Eigen::bfloat16>(dy_, view_.stored.dy);
+    } else if (type_ == Type::float16) {
+      narrow<Eigen::half>(x_, view_.stored.x);
+      if (backward) narrow<Eigen::half>(dy_, view_.stored.dy);
     }
   }
 
   /// dy, and the statistics of the rows of x: in double for the check, rounded for the candidates.
   void prepare() {
     if (pass_ == Pass::backward) fill(dy_, view_.rows * view_.hidden, 0.1f, 1.f);
+    store_inputs();
     const double n = static_cast<double>(view_.hidden);
     exact_.resize(static_cast<std::size_t>(view_.rows));
     for (Index r = 0; r < view_.rows; ++r) {
@@ -157,31 +208,52 @@ class Operands {
   }
 
   // A float loop over many terms errs by more than a rounding; a wrong formula errs by more than this.
-  static bool near(double got, double expected, double magnitude) {
-    return std::abs(got - expected) <= 1e-4 * magnitude;
+  static constexpr double fine = 1e-4, coarse = 1.0 / 32;
+  static bool near(double got, double expected, double allowed) {
+    return std::abs(got - expected) <= allowed;
+  }
+  /// By how much the nearest number of the type may be off, in row r.
+  double rounding(Index r, double exact) const {
+    switch (type_) {
+      case Type::bfloat16:
+        return std::ldexp(std::abs(exact), -8);
+      case Type::float16:
+        return std::ldexp(std::abs(exact), -11);
+      case Type::int8:
+        return double(view_.scales[r]) / 2;
+      default:
+        return 0;
+    }
   }
   static std::string wrong(const char* what, Index r, Index c, double got, double expected) {
     return std::string(what) + " of row " + std::to_string(r) + ", column " + std::to_string(c) + " is " +
            std::to_string(got) + ", expected " + std::to_string(expected);
   }
 
-  std::string check_forward() const {
+  std::string check_forward(bool rounds_everywhere) const {
+    const double tolerance = rounds_everywhere ? coarse : fine;
     for (Index r = 0; r < view_.rows; ++r) {
       const Statistics s = exact_[static_cast<std::size_t>(r)];
+      double largest = 0;
       for (Index c = 0; c < view_.hidden; ++c) {
         const double xhat = (double(x_[r * view_.hidden + c]) - s.mean) * s.rstd;
         const double beta = view_.beta != nullptr ? double(beta_[c]) : 0;
         const double y = xhat * double(gamma_[c]) + beta, got = double(view_.y[r * view_.hidden + c]);
-        if (!near(got, y, 1 + std::abs(y))) return wrong("y", r, c, got, y);
+        largest = std::fmax(largest, std::abs(y));
+        if (!near(got, y, tolerance * (1 + std::abs(y)) + rounding(r, y))) return wrong("y", r, c, got, y);
         if (framework_.empty()) continue;
         const double theirs = double(framework_[static_cast<std::size_t>(r * view_.hidden + c)]);
-        if (!near(theirs, y, 1 + std::abs(y))) return wrong("the y in the file", r, c, theirs, y);
+        if (!near(theirs, y, tolerance * (1 + std::abs(y))))
+          return wrong("the y in the file", r, c, theirs, y);
       }
+      if (view_.scales != nullptr && !near(double(view_.scales[r]) * 127, largest, tolerance * (1 + largest)))
+        return wrong("127 times the scale", r, 0, double(view_.scales[r]) * 127, largest);
     }
     return {};
   }
 
-  std::string check_backward() const {
+  std::string check_backward(bool rounds_everywhere) const {
+    const double tolerance = rounds_everywhere ? coarse : fine;
     const Index hidden = view_.hidden;
     const double n = static_cast<double>(hidden);
     std::vector<double> dgamma(static_cast<std::size_t>(hidden)), dbeta = dgamma, magnitude = dgamma;
@@ -201,18 +273,19 @@ class Operands {
       }
       for (Index c = 0; c < hidden; ++c) {
         const double expected = (g(c) - mean_g - xhat(c) * mean_g_xhat) * s.rstd, got = double(dx[c]);
-        if (!near(got, expected, s.rstd + std::abs(expected))) return wrong("dx", r, c, got, expected);
+        if (!near(got, expected, tolerance * (s.rstd + std::abs(expected)) + rounding(r, expected)))
+          return wrong("dx", r, c, got, expected);
       }
     }
     for (Index c = 0; c < hidden; ++c) {
       const std::size_t column = static_cast<std::size_t>(c);
       const double gamma = double(view_.dgamma[c]);
-      if (!near(gamma, dgamma[column], 0.1 * magnitude[column]))
-        return wrong("dgamma", 0, c, gamma, dgamma[column]);
+      const double allowed =
+          rounds_everywhere ? std::numeric_limits<double>::infinity() : 0.1 * tolerance * magnitude[column];
+      if (!near(gamma, dgamma[column], allowed)) return wrong("dgamma", 0, c, gamma, dgamma[column]);
       if (view_.dbeta == nullptr) continue;
       const double beta = double(view_.dbeta[c]);
-      if (!near(beta, dbeta[column], 0.1 * magnitude[column]))
-        return wrong("dbeta", 0, c, beta, dbeta[column]);
+      if (!near(beta, dbeta[column], allowed)) return wrong("dbeta", 0, c, beta, dbeta[column]);
     }
     return {};
   }
@@ -223,6 +296,7 @@ class Operands {
 
   Norm norm_;
   Pass pass_;
+  Type type_;
   Arena arena_;
   View view_;
   float *x_, *dy_, *gamma_, *beta_, *mean_, *rstd_;

@@ -15,22 +15,23 @@
 namespace bench {
 
 /// Only the arrays of the shape that is being measured exist: together they would not fit.
-inline const Operands& operands_of(Norm norm, Pass pass, const Shape& shape) {
+inline const Operands& operands_of(Norm norm, Pass pass, Type type, const Shape& shape) {
   static std::unique_ptr<Operands> operands;
   static std::string current;
-  const std::string wanted = path(norm, pass) + "/" + path(shape);
+  const std::string wanted = path(norm, pass, type) + "/" + path(shape);
   if (wanted != current) {
     operands.reset();
-    operands = std::make_unique<Operands>(norm, pass, shape);
+    operands = std::make_unique<Operands>(norm, pass, shape, type);
     current = wanted;
   }
   return *operands;
 }
 
-inline void register_one(Norm norm, Pass pass, const Shape& shape, const Candidate& who, bool computes_all) {
-  const std::string name = path(norm, pass) + "/" + path(shape) + "/" + who.name;
+inline void register_one(Norm norm, Pass pass, Type type, const Shape& shape, const Candidate& who,
+                         bool computes_all) {
+  const std::string name = path(norm, pass, type) + "/" + path(shape) + "/" + who.name;
   benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-    const Operands& operands = operands_of(norm, pass, shape);
+    const Operands& operands = operands_of(norm, pass, type, shape);
     const Bound call = who.bind(operands.view());
     if (computes_all) {
       const std::string error = operands.check(call.once);
@@ -51,15 +52,18 @@ struct Contest {
   Norm norm;
   Pass pass;
   std::vector<Candidate> all, partial;
+  Type type = Type::float32;
 };
 
 inline int run_program(int argc, char** argv, const std::vector<Contest>& contests) {
   for (const Contest& contest : contests) {
     for (const Shape& shape : all_shapes()) {
-      register_one(contest.norm, contest.pass, shape, memcpy_of(contest.pass), false);
-      for (const Candidate& who : contest.all) register_one(contest.norm, contest.pass, shape, who, true);
-      for (const Candidate& who : contest.partial)
-        register_one(contest.norm, contest.pass, shape, who, false);
+      const auto add = [&](const Candidate& who, bool computes_all) {
+        register_one(contest.norm, contest.pass, contest.type, shape, who, computes_all);
+      };
+      add(memcpy_of(contest.pass), false);
+      for (const Candidate& who : contest.all) add(who, true);
+      for (const Candidate& who : contest.partial) add(who, false);
     }
   }
   benchmark::Initialize(&argc, argv);

@@ -72,4 +72,10 @@ inline std::vector<Shape> rms_norm_table() {
           {qk_128, 512},  {odd_1000, 128},  {odd_1023, 128}};
 }
 
+/// And what it shows of each operation in another type than float: one token, in the caches, beyond them.
+inline std::vector<Shape> typed_table(Norm norm) {
+  if (norm == Norm::layer) return {{bert, 1}, {bert, 512}, {bert, 8192}};
+  return {{llama_8b, 1}, {llama_8b, 512}, {qk_128, 512}};
+}
+
 }  // namespace bench

@@ -15,11 +15,27 @@ using Index = std::int64_t;
 
 enum class Norm { layer, rms };
 enum class Pass { forward, backward };
+/// How rows lie in memory: x, dy, y and dx of one type; int8: x of float, and of y codes with a scale for each row. All else
+/// is float.
+enum class Type { float32, bfloat16, float16, int8 };
 
-inline std::string path(Norm norm, Pass pass) {
+inline std::string path(Norm norm, Pass pass, Type type = Type::float32) {
+  const char* const types[] = {"", "_bf16", "_fp16", "_int8"};
   return std::string(norm == Norm::layer ? "layer_norm" : "rms_norm") +
-         (pass == Pass::forward ? "_forward" : "_backward");
+         (pass == Pass::forward ? "_forward" : "_backward") + types[static_cast<int>(type)];
 }
+/// For a person: "RMSNorm forward, bf16".
+inline std::string operation(Norm norm, Pass pass, Type type = Type::float32) {
+  const char* const types[] = {"", ", bf16", ", fp16", ", int8"};
+  return std::string(norm == Norm::layer ? "LayerNorm" : "RMSNorm") +
+         (pass == Pass::forward ? " forward" : " backward") + types[static_cast<int>(type)];
+}
+
+/// Rows of the operation's type: float itself, the bits of bfloat16 or of binary16, int8.
+struct Stored {
+  const void *x, *dy;
+  void *y, *dx;
+};
 
 /// Plain pointers, what every candidate is handed. x, dy, y, dx: (rows, hidden). gamma, beta, dgamma, dbeta:
 /// (hidden). mean, rstd, moments: (rows), for backward.
@@ -30,7 +46,10 @@ struct View {
   float *y, *dx, *dgamma, *dbeta;
   const simdnorm::Moments<float>* moments;
   simdnorm::Workspace<float>* workspace;
-  Index bytes() const { return rows * hidden * 4; }  // of x
+  Stored stored;      // what is read and written; of float it is x, dy, y and dx
+  float* scales;      // (rows), of int8
+  Index bytes_moved;  // x and y, or dy, x and dx, as stored
+  Index bytes() const { return rows * hidden * 4; }  // of x in float
 };
 
 }  // namespace bench
