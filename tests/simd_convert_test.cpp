@@ -40,6 +40,14 @@ TYPED_TEST(Conversions, NumbersAreAsManyAsTheyAre) {
   EXPECT_EQ(simd::Numbers<double>::count, 1);
 }
 
+TEST(Numbers, OneByItselfIsInOrder) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_TRUE(simd::in_order(simd::All{}, 1.0, 2.0));
+  EXPECT_TRUE(simd::in_order(simd::All{}, 2.0, 2.0));
+  EXPECT_FALSE(simd::in_order(simd::All{}, 2.0, 1.0));
+  EXPECT_FALSE(simd::in_order(simd::All{}, nan, 1.0));
+}
+
 // The same of the elements of a vector, whole or its first ones, from memory and from a register.
 template <class T, class Arch> void check_doubles() {
   using V = simd::Vector<T, Arch>;
