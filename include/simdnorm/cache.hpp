@@ -117,6 +117,7 @@ template <class R> SIMDNORM_INLINE void store_past_caches(double* p, __m512d a, 
 }
 #endif
 
+/// Stores 8 bytes, or a multiple of 16, to a place that is aligned so.
 template <std::size_t Count> SIMDNORM_INLINE void stream_bytes(void* to, const void* from) {
 #if defined(__x86_64__) || defined(_M_X64)
   if constexpr (Count % 16 == 0) {

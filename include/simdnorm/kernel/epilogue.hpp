@@ -91,7 +91,8 @@ struct RoundOnce {
   };
 };
 /// y = round(xhat) * gamma (+ beta), where xhat is rounded to x's type first, as in the RMSNorm of Hugging Face's Llama.
-/// Backward takes the rounding for the identity, but for dgamma, which sums dy * round(xhat).
+/// Backward takes the rounding for the identity, but for dgamma, which sums dy * round(xhat). (Of LayerNorm it computes xhat
+/// by other roundings than forward, so that near a tie the two may round to neighbours.)
 struct RoundXhat {
   template <class X, class P> static auto scale(const P* gamma) {
     return Chain{RoundTo<X>{}, Scale<P>(gamma)};
