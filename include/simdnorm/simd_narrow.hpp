@@ -181,6 +181,8 @@ SIMDNORM_INLINE Doubles<float, typename V::Architecture> narrow_doubles(const BF
   return {{{_mm512_maskz_cvtps_pd(0xff, load_bfloat<Half>(words, half).value)},
            {_mm512_maskz_cvtps_pd(0xff, load_bfloat<Half>(words + 8, half).value)}}};
 }
+#endif
+#if defined(SIMDNORM_HAS_XSIMD) && defined(__AVX512F__) && defined(__F16C__)
 template <class V>
 SIMDNORM_INLINE Doubles<float, typename V::Architecture> narrow_doubles(const Float16* p, const __m512*) {
   const auto half = [](const Float16* q) SIMDNORM_INLINE_LAMBDA {
