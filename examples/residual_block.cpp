@@ -1,6 +1,8 @@
-// residual_block: pre-norm and post-norm around a linear layer, forward and backward by hand.
-//   pre-norm,  as in Llama:  y = x + rms_norm(x) w
-//   post-norm, as in BERT:   y = layer_norm(x + x w)
+// residual_block: where a norm may stand around a linear layer and its residual, forward and backward by hand, each in one
+// pass with the addition beside it.
+//   pre-norm,   as in Llama:     y = x + rms_norm(x) w
+//   DeepNorm:                    y = layer_norm(alpha x + (x w + b)); alpha = 1 is post-norm, as in BERT
+//   sandwich,   as in Gemma 2:   y = x + rms_norm(rms_norm(x) w)
 // Every gradient is checked against finite differences in double.
 #include <simdnorm/simdnorm.hpp>
 
@@ -31,33 +33,59 @@ struct PreNormBlock {
 
   void backward(const Matrix& dy, const Matrix& x, Matrix& dx) {
     dw.noalias() = normalized.transpose() * dy;
-    dx.noalias() = dy * w.transpose();                                            // gradient of `normalized`
-    simdnorm::RMSNorm<double>(gamma, 1e-6).backward(dx, x, moments, dx, dgamma);  // dx over dy
-    dx += dy;                                                                     // the residual path
+    dx.noalias() =
+        dy * w.transpose();  // gradient of `normalized`; dx is written over it, with dy of the residual added
+    simdnorm::RMSNorm<double>(gamma, 1e-6).backward(dx, x, moments, simdnorm::added(dy, dx), dgamma);
   }
 };
 
-struct PostNormBlock {
-  Matrix w = Matrix::Random(hidden, hidden);  // (hidden, hidden)
-  Vector gamma = Vector::Random(hidden);      // (hidden)
-  Vector beta = Vector::Random(hidden);       // (hidden)
-  Matrix dw = Matrix::Zero(hidden, hidden);   // gradients, overwritten by backward
-  Vector dgamma = Vector::Zero(hidden), dbeta = Vector::Zero(hidden);
-  Matrix sum = Matrix(tokens, hidden);  // x + x w, kept for backward
+struct DeepNormBlock {
+  double alpha = 1.7;
+  Matrix w = Matrix::Random(hidden, hidden);                             // (hidden, hidden)
+  Vector b = Vector::Random(hidden);                                     // (hidden)
+  Vector gamma = Vector::Random(hidden), beta = Vector::Random(hidden);  // (hidden)
+  Matrix dw = Matrix::Zero(hidden, hidden);                              // gradients, overwritten by backward
+  Vector db = Vector::Zero(hidden), dgamma = Vector::Zero(hidden), dbeta = Vector::Zero(hidden);
+  Matrix sum = Matrix(tokens, hidden);  // what is normalized, kept for backward
   simdnorm::Moments<double> moments;
 
   void forward(const Matrix& x, Matrix& y) {
-    sum = x;
-    sum.noalias() += x * w;
-    simdnorm::LayerNorm<double>(gamma, beta, 1e-5).forward(sum, y, moments);
+    sum.noalias() = x * w;  // the sum is written over the branch
+    simdnorm::LayerNorm<double>(gamma, beta, 1e-5)
+        .forward(simdnorm::residual_sum(sum, x, sum).bias(b).alpha(alpha), y, moments);
   }
 
   void backward(const Matrix& dy, const Matrix& x, Matrix& dx) {
-    Matrix dsum(tokens, hidden);
-    simdnorm::LayerNorm<double>(gamma, beta, 1e-5).backward(dy, sum, moments, dsum, dgamma, dbeta);
-    dw.noalias() = x.transpose() * dsum;
-    dx = dsum;  // the residual path
-    dx.noalias() += dsum * w.transpose();
+    Matrix dbranch(tokens, hidden);
+    simdnorm::LayerNorm<double>(gamma, beta, 1e-5)
+        .backward(dy, sum, moments, simdnorm::residual_gradients(nullptr, dbranch, dx).alpha(alpha), dgamma,
+                  dbeta);
+    db = dbranch.colwise().sum();
+    dw.noalias() = x.transpose() * dbranch;
+    dx.noalias() += dbranch * w.transpose();
+  }
+};
+
+struct SandwichBlock {
+  Matrix w = Matrix::Random(hidden, hidden);                                    // (hidden, hidden)
+  Vector gamma = Vector::Random(hidden), gamma_after = Vector::Random(hidden);  // (hidden)
+  Matrix dw = Matrix::Zero(hidden, hidden);  // gradients, overwritten by backward
+  Vector dgamma = Vector::Zero(hidden), dgamma_after = Vector::Zero(hidden);
+  Matrix normalized = Matrix(tokens, hidden), branch = Matrix(tokens, hidden);  // kept for backward
+  simdnorm::Moments<double> moments, moments_after;
+
+  void forward(const Matrix& x, Matrix& y) {
+    simdnorm::RMSNorm<double>(gamma, 1e-6).forward(x, normalized, moments);
+    branch.noalias() = normalized * w;
+    simdnorm::RMSNorm<double>(gamma_after, 1e-6).forward(branch, simdnorm::added(x, y), moments_after);
+  }
+
+  void backward(const Matrix& dy, const Matrix& x, Matrix& dx) {
+    Matrix dbranch(tokens, hidden);
+    simdnorm::RMSNorm<double>(gamma_after, 1e-6).backward(dy, branch, moments_after, dbranch, dgamma_after);
+    dw.noalias() = normalized.transpose() * dbranch;
+    dx.noalias() = dbranch * w.transpose();
+    simdnorm::RMSNorm<double>(gamma, 1e-6).backward(dx, x, moments, simdnorm::added(dy, dx), dgamma);
   }
 };
 
@@ -107,13 +135,22 @@ int main() {
   check("pre-norm", "dw", gradient_error(pre, x, dy, pre.w, pre.dw));
   check("pre-norm", "dgamma", gradient_error(pre, x, dy, pre.gamma, pre.dgamma));
 
-  PostNormBlock post;
-  post.forward(x, y);
-  post.backward(dy, x, dx);
-  check("post-norm", "dx", gradient_error(post, x, dy, x, dx));
-  check("post-norm", "dw", gradient_error(post, x, dy, post.w, post.dw));
-  check("post-norm", "dgamma", gradient_error(post, x, dy, post.gamma, post.dgamma));
-  check("post-norm", "dbeta", gradient_error(post, x, dy, post.beta, post.dbeta));
+  DeepNormBlock deep;
+  deep.forward(x, y);
+  deep.backward(dy, x, dx);
+  check("DeepNorm", "dx", gradient_error(deep, x, dy, x, dx));
+  check("DeepNorm", "dw", gradient_error(deep, x, dy, deep.w, deep.dw));
+  check("DeepNorm", "db", gradient_error(deep, x, dy, deep.b, deep.db));
+  check("DeepNorm", "dgamma", gradient_error(deep, x, dy, deep.gamma, deep.dgamma));
+  check("DeepNorm", "dbeta", gradient_error(deep, x, dy, deep.beta, deep.dbeta));
+
+  SandwichBlock sandwich;
+  sandwich.forward(x, y);
+  sandwich.backward(dy, x, dx);
+  check("sandwich", "dx", gradient_error(sandwich, x, dy, x, dx));
+  check("sandwich", "dw", gradient_error(sandwich, x, dy, sandwich.w, sandwich.dw));
+  check("sandwich", "dgamma", gradient_error(sandwich, x, dy, sandwich.gamma, sandwich.dgamma));
+  check("sandwich", "after", gradient_error(sandwich, x, dy, sandwich.gamma_after, sandwich.dgamma_after));
 
   return failures == 0 ? 0 : 1;
 }

@@ -76,4 +76,21 @@ TYPED_TEST(Stream, WritesAWholeVectorThatOtherThreadsSee) {
   }).join();
 }
 
+template <std::size_t Count> void check_stream_bytes() {
+  alignas(64) unsigned char memory[192], from[64];
+  std::fill(memory, memory + 192, static_cast<unsigned char>(0));
+  for (std::size_t i = 0; i < 64; ++i) from[i] = static_cast<unsigned char>(i + 1);
+  simd::stream_bytes<Count>(memory + 64, from);
+  simd::end_of_streaming();
+  for (std::size_t i = 0; i < 192; ++i) EXPECT_EQ(memory[i], i >= 64 && i < 64 + Count ? i - 63 : 0) << i;
+}
+TEST(StreamBytes, WritesSoManyBytes) {
+  check_stream_bytes<2>();
+  check_stream_bytes<4>();
+  check_stream_bytes<8>();
+  check_stream_bytes<16>();
+  check_stream_bytes<32>();
+  check_stream_bytes<64>();
+}
+
 }  // namespace

@@ -232,6 +232,25 @@ TYPED_TEST(Quantize, AnyThreadAndOrderGivesTheSame) {
   }
 }
 
+// The executor is told how many tasks there are and how large each is; a task writes its own rows and no others.
+TYPED_TEST(Quantize, TasksAreRunsOfWholeBlocks) {
+  const RowShape shape{5000, 64};
+  const std::vector<float> y(size(shape.rows * shape.hidden), 1);
+  for (Index only : {0, 1, 19}) {
+    std::vector<TypeParam> codes(y.size());
+    std::vector<float> scales(size(shape.rows), -1);
+    Index tasks = 0, elements = 0;
+    simdnorm::quantize(shape, y.data(), per_token(codes.data(), scales.data()),
+                       [&](Index count, Index elements_per_task, const auto& run) {
+                         tasks = count, elements = elements_per_task;
+                         run(only);
+                       });
+    EXPECT_EQ(elements, 16384);
+    EXPECT_EQ(tasks, 20);
+    for (Index r = 0; r < shape.rows; ++r) ASSERT_EQ(scales[size(r)] != -1, r / 256 == only) << r;
+  }
+}
+
 TYPED_TEST(Quantize, NoRows) {
   TypeParam code{};
   const float* const none = nullptr;
@@ -262,6 +281,7 @@ TYPED_TEST(Quantize, WrongArgumentsThrow) {
   float* const no_scales = nullptr;
   TypeParam* const no_codes = nullptr;
   refused("scales is nullptr", per_token(codes, no_scales));
+  refused("scales is nullptr", per_token(codes, no_scales), {1, 5});
   refused("y is nullptr", per_token(no_codes, scales));
   refused("y is nullptr", per_tensor(no_codes, 1.0F));
   refused("hidden must be at least 1", per_token(codes, scales), {3, 0});

@@ -79,6 +79,7 @@ class Check {
 
   /// The beginning of an error's words, and its end.
   SIMDNORM_COLD Message message() const { return Message() << operation_ << ": "; }
+  RowShape shape() const { return shape_; }
   [[noreturn]] SIMDNORM_COLD void stop(Message& words) const {
     words << " (rows " << shape_.rows << ", hidden " << shape_.hidden;
     if (shape_.after != 1) words << ", after " << shape_.after;
@@ -109,54 +110,95 @@ class Check {
   RowShape shape_;
 };
 
-/// What is checked of an output besides its rows: check_apart(region) is asked of whatever else is written.
-template <class Y, class CheckApart>
-void check_output(const Check&, RowShape, const Strided<Y>&, const CheckApart& /*check_apart*/) {}
+// --- all that a call touches ---
 
-/// The checks of a forward operator: y may be x, nothing else that is written touches anything.
-template <class X, class P, class B, class Y, class T>
-void check_forward(const char* operation, RowShape shape, const Strided<const X>& x, const P* gamma,
-                   const B* beta, T epsilon, const Y& y, const RowMoments<T>* moments) {
-  const Check check(operation, shape);
-  check.epsilon(epsilon);
-  const Region x_region = check.rows("x", x);
-  const Region y_region = check.written_rows("y", rows_of(y));
-  const Region kept = Check::array("moments", moments, shape.rows);
-  check.apart_or_same(y_region, x_region);
-  check.apart(y_region, kept);
-  check.apart(kept, x_region);
-  const Region scale = Check::array("gamma", gamma, shape.hidden);
-  const Region shift = Check::array("beta", beta, shape.hidden);
-  for (const Region& read : {scale, shift}) {
-    check.apart(y_region, read);
-    check.apart(kept, read);
+/// How a region is used. Rows that are written may be rows that are read, place for place; nothing else that is written may
+/// overlap anything.
+enum class Use { reads, reads_rows, writes, writes_rows };
+template <Use How> inline constexpr bool is_written = How == Use::writes || How == Use::writes_rows;
+template <Use How> struct Touched { Region region; };
+
+template <Use A, Use B>
+SIMDNORM_INLINE void check_pair(const Check& check, const Touched<A>& a, const Touched<B>& b) {
+  if constexpr (A == Use::writes_rows && B == Use::reads_rows) {
+    check.apart_or_same(a.region, b.region);
+  } else if constexpr (A == Use::reads_rows && B == Use::writes_rows) {
+    check.apart_or_same(b.region, a.region);
+  } else if constexpr (is_written<B>) {
+    check.apart(b.region, a.region);
+  } else if constexpr (is_written<A>) {
+    check.apart(a.region, b.region);
   }
-  check_output(check, shape, y, [&](const Region& written) {
-    for (const Region& other : {x_region, y_region, kept, scale, shift}) check.apart(written, other);
-  });
+}
+inline void check_apart(const Check&) {}
+/// Each two of them.
+template <class First, class... Others>
+SIMDNORM_INLINE void check_apart(const Check& check, const First& first, const Others&... others) {
+  (check_pair(check, first, others), ...);
+  check_apart(check, others...);
 }
 
-/// The checks of a backward operator: dx may be dy or x, nothing else that is written touches anything.
+/// An argument that is an array of so many numbers, or records.
+template <Use How, class T> struct ArrayOf {
+  const T* data;
+  Index count;
+};
+template <class T> ArrayOf<Use::reads, T> read_array(const T* data, Index count) { return {data, count}; }
+template <class T> ArrayOf<Use::writes, T> written_array(const T* data, Index count) { return {data, count}; }
+
+/// then(...) with what an argument is made of, as Touched. (Of other arguments than rows as they are: kernel/quantize.hpp,
+/// kernel/residual_sum.hpp, kernel/residual_add.hpp.)
+template <class Then> void touch(const Check&, const char*, std::nullptr_t, const Then& then) { then(); }
+template <class X, class Then>
+SIMDNORM_INLINE void touch(const Check& check, const char* name, const Strided<const X>& x,
+                           const Then& then) {
+  then(Touched<Use::reads_rows>{check.rows(name, x)});
+}
+template <class Y, class Then>
+SIMDNORM_INLINE void touch(const Check& check, const char* name, const Strided<Y>& y, const Then& then) {
+  then(Touched<Use::writes_rows>{check.written_rows(name, y)});
+}
+template <Use How, class T, class Then>
+SIMDNORM_INLINE void touch(const Check&, const char* name, const ArrayOf<How, T>& array, const Then& then) {
+  then(Touched<How>{Check::array(name, array.data, array.count)});
+}
+
+template <class Then> SIMDNORM_INLINE void touch_all(const Check&, const Then& then) { then(); }
+/// The same of several arguments, each behind its name.
+template <class Then, class First, class... Rest>
+SIMDNORM_INLINE void touch_all(const Check& check, const Then& then, const char* name, const First& first,
+                               const Rest&... rest) {
+  touch(check, name, first, [&](const auto&... touched) SIMDNORM_INLINE_LAMBDA {
+    touch_all(
+        check, [&](const auto&... more) SIMDNORM_INLINE_LAMBDA { then(touched..., more...); }, rest...);
+  });
+}
+template <class... Arguments>
+SIMDNORM_INLINE void check_all_apart(const Check& check, const Arguments&... arguments) {
+  touch_all(
+      check, [&](const auto&... touched) SIMDNORM_INLINE_LAMBDA { check_apart(check, touched...); },
+      arguments...);
+}
+
+/// The checks of a forward operator.
+template <class X, class P, class B, class Y, class T>
+void check_forward(const char* operation, RowShape shape, const X& x, const P* gamma, const B* beta,
+                   T epsilon, const Y& y, const RowMoments<T>* moments) {
+  const Check check(operation, shape);
+  check.epsilon(epsilon);
+  check_all_apart(check, "x", x, "y", y, "moments", written_array(moments, shape.rows), "gamma",
+                  read_array(gamma, shape.hidden), "beta", read_array(beta, shape.hidden));
+}
+
+/// The checks of a backward operator.
 template <class Dy, class X, class P, class T, class Dx, class G>
-void check_backward(const char* operation, RowShape shape, const Strided<const Dy>& dy,
-                    const Strided<const X>& x, const P* gamma, const RowMoments<T>* moments,
-                    const Strided<Dx>& dx, const G* dgamma, const G* dbeta) {
+void check_backward(const char* operation, RowShape shape, const Dy& dy, const X& x, const P* gamma,
+                    const RowMoments<T>* moments, const Dx& dx, const G* dgamma, const G* dbeta) {
   const Check check(operation, shape);
   if (moments == nullptr && shape.rows > 0) check.stop(check.message() << "moments is nullptr");
-  const Region dy_region = check.rows("dy", dy);
-  const Region x_region = check.rows("x", x);
-  const Region dx_region = check.written_rows("dx", dx);
-  const Region kept = Check::array("moments", moments, shape.rows);
-  const Region scale = Check::array("gamma", gamma, shape.hidden);
-  check.apart_or_same(dx_region, dy_region);
-  check.apart_or_same(dx_region, x_region);
-  check.apart(dx_region, kept);
-  check.apart(dx_region, scale);
-  const Region of_gamma = Check::array("dgamma", dgamma, shape.hidden);
-  const Region of_beta = Check::array("dbeta", dbeta, shape.hidden);
-  check.apart(of_gamma, of_beta);
-  for (const Region& written : {of_gamma, of_beta})
-    for (const Region& other : {dy_region, x_region, dx_region, kept, scale}) check.apart(written, other);
+  check_all_apart(check, "dy", dy, "x", x, "dx", dx, "moments", read_array(moments, shape.rows), "gamma",
+                  read_array(gamma, shape.hidden), "dgamma", written_array(dgamma, shape.hidden), "dbeta",
+                  written_array(dbeta, shape.hidden));
 }
 
 }  // namespace simdnorm

@@ -4,6 +4,8 @@
 #include "check.hpp"
 #include "kernel/backward.hpp"
 #include "kernel/quantize.hpp"
+#include "kernel/residual_add.hpp"
+#include "kernel/residual_sum.hpp"
 #include "operands.hpp"
 
 namespace simdnorm {
@@ -12,8 +14,9 @@ namespace simdnorm {
 /// rstd = 1/sqrt(sum((x - mean)^2)/hidden + epsilon).
 ///
 /// x, y: rows, a pointer or a Strided each, see RowShape. gamma, beta: (hidden), nullptr for 1 and 0. Each of the four
-/// holds float, double, BFloat16 or Float16, whatever the others hold. y may also be per_token(...) or per_tensor(...)
-/// of kernel/quantize.hpp: codes of 8 bits.
+/// holds float, double, BFloat16 or Float16, whatever the others hold. x may also be residual_sum(...) of
+/// kernel/residual_sum.hpp, y added(...) of kernel/residual_add.hpp, or per_token(...) or per_tensor(...) of
+/// kernel/quantize.hpp: codes of 8 bits.
 /// moments: (rows), what backward needs; nullptr where nobody does.
 /// y may be x, if both hold the same type or types of the same size; nothing else may overlap.
 ///
@@ -34,7 +37,7 @@ void layer_norm_forward(RowShape shape, const X& x, Gamma gamma, Beta beta,
                         RowMoments<operands_t<X, Gamma, Beta, Y>>* moments = nullptr,
                         const Executor& executor = {}) {
   using T = operands_t<X, Gamma, Beta, Y>;
-  const Strided<const element_t<X>> x_rows = read_rows(shape, x);
+  const auto x_rows = read_rows(shape, x);
   const auto y_rows = written_rows(shape, y);
   const element_or_t<Gamma, T>* const scale = gamma;
   const element_or_t<Beta, T>* const shift = beta;
@@ -50,7 +53,8 @@ void layer_norm_forward(RowShape shape, const X& x, Gamma gamma, Beta beta,
 /// dy, x, dx: rows. gamma: (hidden), nullptr for 1. Each of the four holds float, double, BFloat16 or Float16, of which
 /// double asks for moments of double. moments: (rows), as forward kept them.
 /// dgamma, dbeta: (hidden), nullptr for one that is not wanted; both float or both double, whatever else holds.
-/// dx may be dy or x, if both hold the same type or types of the same size; nothing else may overlap.
+/// dx may be dy or x, if both hold the same type or types of the same size; nothing else may overlap. It may also be
+/// added(...) or residual_gradients(...) of kernel/residual_add.hpp.
 ///
 /// Computes as forward does, in the moments' type T. dgamma and dbeta are kept in twice T's precision; at most two rows
 /// (four, where rows lie side by side) are added in T before. The order of the sums depends on the shape and on which of
@@ -68,7 +72,7 @@ void layer_norm_backward(RowShape shape, const Dy& dy, const X& x, Gamma gamma, 
   using G = gradient_t<Dgamma, Dbeta, T>;
   const Strided<const element_t<Dy>> dy_rows = read_rows(shape, dy);
   const Strided<const element_t<X>> x_rows = read_rows(shape, x);
-  const Strided<element_t<Dx>> dx_rows = written_rows(shape, dx);
+  const auto dx_rows = written_rows(shape, dx);
   const element_or_t<Gamma, T>* const scale = gamma;
   G *const to_gamma = dgamma, *const to_beta = dbeta;
   check_backward("layer_norm_backward", shape, dy_rows, x_rows, scale, moments, dx_rows, to_gamma, to_beta);

@@ -12,12 +12,19 @@ template <class X> constexpr bool is_operand() {
 /// y in codes of 8 bits.
 template <class X> inline constexpr bool has_codes = false;
 
-/// What a call computes in: double if one of its operands is double, else float. Operands: x, y, dy, dx, gamma, beta.
-template <class... X> struct OperandsOf {
+/// The type of an operand, as far as it says what a call computes in. (Of several operands as one argument:
+/// kernel/residual_sum.hpp, kernel/residual_add.hpp.)
+template <class X> struct ComputedIn {
   static_assert(
-      (is_operand<X>() && ...),
+      is_operand<X>(),
       "simdnorm: operands hold float, double, BFloat16, Float16, or a type that has a simd::Storage");
-  using type = compute_t<element_t<X>...>;
+  using type = element_t<X>;
+};
+
+/// What a call computes in: double if one of its operands is double, else float. Operands: x, y, dy, dx, gamma, beta, and
+/// residuals.
+template <class... X> struct OperandsOf {
+  using type = compute_t<typename ComputedIn<X>::type...>;
   static_assert(!(has_codes<X> || ...) || std::is_same_v<type, float>,
                 "simdnorm: codes of 8 bits are made from floats: no operand may hold double");
 };

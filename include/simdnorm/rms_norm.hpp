@@ -4,13 +4,16 @@
 #include "check.hpp"
 #include "kernel/backward.hpp"
 #include "kernel/quantize.hpp"
+#include "kernel/residual_add.hpp"
+#include "kernel/residual_sum.hpp"
 #include "operands.hpp"
 
 namespace simdnorm {
 
 /// Forward: y = x * rstd * gamma, where rstd = 1/sqrt(sum(x^2)/hidden + epsilon).
 ///
-/// x, y: rows, a pointer or a Strided each, see RowShape. gamma: (hidden), nullptr for 1. Types: as layer_norm_forward.
+/// x, y: rows, a pointer or a Strided each, see RowShape, or what else layer_norm_forward takes. gamma: (hidden), nullptr for
+/// 1. Types: as layer_norm_forward.
 /// moments: (rows), what backward needs; nullptr where nobody does.
 /// y may be x, if both hold the same type or types of the same size; nothing else may overlap.
 ///
@@ -28,7 +31,7 @@ template <class Casting = RoundOnce, class X, class Gamma, class Y, class Execut
 void rms_norm_forward(RowShape shape, const X& x, Gamma gamma, operands_t<X, Gamma, Y> epsilon, const Y& y,
                       RowMoments<operands_t<X, Gamma, Y>>* moments = nullptr, const Executor& executor = {}) {
   using T = operands_t<X, Gamma, Y>;
-  const Strided<const element_t<X>> x_rows = read_rows(shape, x);
+  const auto x_rows = read_rows(shape, x);
   const auto y_rows = written_rows(shape, y);
   const element_or_t<Gamma, T>* const scale = gamma;
   const T* const no_beta = nullptr;
@@ -42,7 +45,8 @@ void rms_norm_forward(RowShape shape, const X& x, Gamma gamma, operands_t<X, Gam
 ///
 /// dy, x, dx: rows. gamma: (hidden), nullptr for 1. moments: (rows), as forward kept them.
 /// dgamma: (hidden), nullptr where it is not wanted.
-/// dx may be dy or x, if both hold the same type or types of the same size; nothing else may overlap.
+/// dx may be dy or x, if both hold the same type or types of the same size; nothing else may overlap. Or it is what else
+/// layer_norm_backward takes.
 ///
 /// Types, precision, the order of sums, no rows, errors: as layer_norm_backward.
 template <class Casting = RoundOnce, class Dy, class X, class Gamma, class T, class Dx,
@@ -55,7 +59,7 @@ void rms_norm_backward(RowShape shape, const Dy& dy, const X& x, Gamma gamma, co
   using G = gradient_t<Dgamma, std::nullptr_t, T>;
   const Strided<const element_t<Dy>> dy_rows = read_rows(shape, dy);
   const Strided<const element_t<X>> x_rows = read_rows(shape, x);
-  const Strided<element_t<Dx>> dx_rows = written_rows(shape, dx);
+  const auto dx_rows = written_rows(shape, dx);
   const element_or_t<Gamma, T>* const scale = gamma;
   G *const to_gamma = dgamma, *const no_beta = nullptr;
   check_backward("rms_norm_backward", shape, dy_rows, x_rows, scale, moments, dx_rows, to_gamma, no_beta);

@@ -35,8 +35,9 @@ template <class V> SIMDNORM_INLINE void store_bfloat(std::uint16_t* p, V a, cons
 #if defined(SIMDNORM_HAS_XSIMD) && defined(__AVX2__)
 template <class V> SIMDNORM_INLINE V load_bfloat(const std::uint16_t* p, const __m256*) {
   const __m256i twice = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-  const __m256i places = _mm256_setr_epi8(-1, -1, 0, 1, -1, -1, 2, 3, -1, -1, 4, 5, -1, -1, 6, 7, -1, -1, 8,
-                                          9, -1, -1, 10, 11, -1, -1, 12, 13, -1, -1, 14, 15);
+  constexpr char no = no_byte;
+  const __m256i places = _mm256_setr_epi8(no, no, 0, 1, no, no, 2, 3, no, no, 4, 5, no, no, 6, 7, no, no, 8,
+                                          9, no, no, 10, 11, no, no, 12, 13, no, no, 14, 15);
   return {_mm256_castsi256_ps(_mm256_shuffle_epi8(twice, places))};
 }
 template <class V> SIMDNORM_INLINE void store_bfloat(std::uint16_t* p, V a, const __m256*) {
@@ -46,8 +47,9 @@ template <class V> SIMDNORM_INLINE void store_bfloat(std::uint16_t* p, V a, cons
   const __m256 number =
       _mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000)),
                        _mm256_cmp_ps(a.value, a.value, _CMP_UNORD_Q));
-  const __m256i places = _mm256_setr_epi8(2, 3, 6, 7, 10, 11, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1, 2, 3, 6,
-                                          7, 10, 11, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1);
+  constexpr char no = no_byte;
+  const __m256i places = _mm256_setr_epi8(2, 3, 6, 7, 10, 11, 14, 15, no, no, no, no, no, no, no, no, 2, 3, 6,
+                                          7, 10, 11, 14, 15, no, no, no, no, no, no, no, no);
   const __m256i upper = _mm256_shuffle_epi8(_mm256_castps_si256(number), places);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
                    _mm256_castsi256_si128(_mm256_permute4x64_epi64(upper, 0x08)));

@@ -103,13 +103,17 @@ template <class R> SIMDNORM_INLINE void store_narrow(std::uint16_t* p, __m128i a
 template <class R> SIMDNORM_INLINE __m256i load_narrow(const std::uint16_t* p, const __m256i*) {
   return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
-/// Bytes `begin`, and so many after it as N has, of each word, side by side in the lower half of the result.
+/// As the place of a byte in a shuffle: a byte of 0.
+inline constexpr char no_byte = -1;
+
+/// The lowest bytes of each word, as many as N has, side by side.
 template <class N> SIMDNORM_INLINE __m128i lower_bytes(__m256i a) {
   constexpr bool two = sizeof(N) == 2;
-  const __m256i places = two ? _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1, 0,
-                                                1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1)
-                             : _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-                                                0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+  constexpr char no = no_byte;
+  const __m256i places = two ? _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, no, no, no, no, no, no, no, no, 0,
+                                                1, 4, 5, 8, 9, 12, 13, no, no, no, no, no, no, no, no)
+                             : _mm256_setr_epi8(0, 4, 8, 12, no, no, no, no, no, no, no, no, no, no, no, no,
+                                                0, 4, 8, 12, no, no, no, no, no, no, no, no, no, no, no, no);
   const __m256i packed = _mm256_shuffle_epi8(a, places);
   const __m128i lower = _mm256_castsi256_si128(packed), upper = _mm256_extracti128_si256(packed, 1);
   return two ? _mm_unpacklo_epi64(lower, upper) : _mm_unpacklo_epi32(lower, upper);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <tuple>
 #include <type_traits>
 
 #include "config.hpp"
@@ -102,7 +103,11 @@ template <class T> constexpr Strided<const T> read_rows(RowShape, const Strided<
 }
 template <class T> constexpr Strided<T> written_rows(RowShape shape, T* data) { return packed(shape, data); }
 template <class T> constexpr Strided<T> written_rows(RowShape, const Strided<T>& operand) { return operand; }
-/// The rows of an output. (Of others than rows as they are: kernel/quantize.hpp.)
-template <class Y> constexpr const Strided<Y>& rows_of(const Strided<Y>& y) { return y; }
+constexpr std::nullptr_t read_rows(RowShape, std::nullptr_t) { return nullptr; }
+constexpr std::nullptr_t written_rows(RowShape, std::nullptr_t) { return nullptr; }
+/// The rows that an argument of a call consists of, first those that it is named after. (Of others than rows as they are:
+/// kernel/quantize.hpp, kernel/residual_sum.hpp, kernel/residual_add.hpp.)
+constexpr std::tuple<> operands_of(std::nullptr_t) { return {}; }
+template <class X> constexpr auto operands_of(const Strided<X>& rows) { return std::tuple<Strided<X>>(rows); }
 
 }  // namespace simdnorm

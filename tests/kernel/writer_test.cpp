@@ -23,18 +23,16 @@ TYPED_TEST_SUITE(Writers, Elements);
 template <int Rows, class T, class Y, class... X>
 Index streams(RowShape shape, const Strided<Y>& written, const X*... read) {
   Index ahead = -1;
-  with_writer<Rows, BlocksAlong<T>>(
-      shape, written,
-      [&](const auto& writer) {
-        using Writer = std::decay_t<decltype(writer)>;
-        if constexpr (std::is_same_v<Writer, DirectWriter>) {
-          ahead = 0;
-        } else {
-          EXPECT_EQ(Writer::rows_at_once, Rows);
-          ahead = writer.rows_ahead;
-        }
-      },
-      read...);
+  const std::tuple all_read{packed(shape, read)...};
+  with_writer<Rows, BlocksAlong<T>>(shape, all_read, written, [&](const auto& writer) {
+    using Writer = std::decay_t<decltype(writer)>;
+    if constexpr (std::is_same_v<Writer, DirectWriter>) {
+      ahead = 0;
+    } else {
+      EXPECT_EQ(Writer::rows_at_once, Rows);
+      ahead = writer.rows_ahead;
+    }
+  });
   return ahead;
 }
 
@@ -96,8 +94,8 @@ TYPED_TEST(Writers, PartsAreTheColumnsOfARowOnce) {
       next = columns.end;
       using Part = std::decay_t<decltype(part)>;
       if constexpr (std::is_same_v<Part, StreamedLines<T>>) {
-        const FetchedRows<T> source = read(x);
-        EXPECT_EQ(source.bytes_ahead, ahead * 80 * static_cast<Index>(sizeof(T)));
+        const FetchedRows<LoadedRows<T>> source = read(x);
+        EXPECT_EQ(source.rows_ahead, ahead);
         const T* first = part.operand.data + rows.first_row * part.operand.outer + columns.begin;
         EXPECT_EQ(reinterpret_cast<std::uintptr_t>(first) % 64, 0u);
         EXPECT_EQ((columns.end - columns.begin) % line, 0);
@@ -129,7 +127,7 @@ TYPED_TEST(Writers, FetchedRowsAreThoseThatAreLoaded) {
   using V = simd::Vector<T, Arch>;
   std::vector<T> memory(64);
   for (std::size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<T>(i);
-  const FetchedRows<T> source(LoadedRows<T>{{memory.data(), 16, 1}}, 2);
+  const FetchedRows<LoadedRows<T>> source{{{memory.data(), 16, 1}}, 2};
   for (int lane : {0, 1}) {
     T values[16];
     simd::store(simd::All{}, values, source.last(RowsAlong<T, Arch, 2>{1}, At<simd::All>{{}, 3, 1, lane}));

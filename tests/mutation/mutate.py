@@ -12,6 +12,7 @@ A mutant is tried in three stages, each dearer than the one before, until someth
      unchanged headers. The quickest tests of stage 3 run here already.
   2. The tests that include the changed header themselves are compiled with it and run: those of simd*.hpp, of
      cache.hpp and of row.hpp for SSE2 too, and for AVX-512 where this processor has it; those of simd*.hpp by g++ too.
+     Then those that ALSO names for it.
   3. The tests that call the operators through support/operators_*.cpp were compiled once, and are run with the
      operators of the mutant.
 Where operators compile to the same bytes as without the change, what only looks at them is left out. A test that
@@ -72,6 +73,22 @@ PRECOMPILED = """#include <gtest/gtest.h>
 """
 # Unoptimized code is compiled in half the time where no function has to be inlined.
 NOT_INLINED = "#define always_inline unused\n"
+# Tests of what the operators of stage 3 do not have, which reach the header by way of others.
+OF_TYPES = ["types/parameters", "types/own_type", "types/forward_bfloat16", "types/forward_float16"]
+OF_CODES = ["types/quantized_int8", "types/quantized_e4m3", "types/quantized_e5m2", "types/errors"]
+OF_RESIDUALS = ["fusion/residual_float", "fusion/residual_narrow", "fusion/memory", "fusion/errors"]
+ALSO = {
+    "simd_words.hpp": OF_TYPES + OF_CODES,
+    "simd_narrow.hpp": OF_TYPES + OF_CODES,
+    "simd_number.hpp": OF_TYPES,
+    "operands.hpp": OF_TYPES,
+    "extended.hpp": ["types/threads"],
+    "kernel/row.hpp": ["types/quantized_int8"],
+    "kernel/epilogue.hpp": ["types/round_xhat", "types/one_plus_gamma"],
+    "kernel/quantize.hpp": OF_CODES + ["types/memory", "quantize"],
+    "kernel/residual_sum.hpp": OF_RESIDUALS,
+    "kernel/residual_add.hpp": ["fusion/added", "fusion/memory", "fusion/errors"],
+}
 OPERATORS = ["layer_float", "layer_double", "rms_float", "rms_double"]
 LEAST_RATE = 98
 
@@ -277,7 +294,8 @@ class Bench:
                     return "killed", test.name
 
         direct = [test for test in self.tests if mutant.file in test.headers]
-        for test in sorted(direct, key=lambda test: (test.by_operators, test.seconds["O1"])):
+        direct.sort(key=lambda test: (test.by_operators, test.seconds["O1"]))
+        for test in [*direct, *(test for test in self.tests if test.name in ALSO.get(mutant.file, []))]:
             for variant in self.variants(test):
                 program = test.program(folder, variant)
                 status, _ = run(test.compile_command(folder / "include", self.base / "O1", program, variant), 300)

@@ -4,9 +4,9 @@
 
 #include <cstddef>
 
+#include "arguments.hpp"
 #include "device.hpp"
 #include "moments.hpp"
-#include "operand.hpp"
 
 namespace simdnorm {
 
@@ -71,30 +71,6 @@ template <class T, class... Last> GradientOptions gradient_options(RowShape shap
   return options;
 }
 
-// --- outputs other than y as it is ---
-
-/// Eigen objects as PerToken and PerTensor (kernel/quantize.hpp).
-template <class Q, class Scales> struct TensorPerToken {
-  Q& y;
-  Scales& scales;
-};
-template <class Q> struct TensorPerTensor {
-  Q& y;
-  float scale;
-  int zero_point;
-};
-/// y as codes, of the shape of x and of type std::int8_t, Float8E4M3 or Float8E5M2; scales: one float for each row, in the
-/// storage order of the dimensions that are not normalized.
-template <class Q, class Scales, class = std::enable_if_t<has_memory<std::decay_t<Scales>>()>>
-TensorPerToken<std::remove_reference_t<Q>, std::remove_reference_t<Scales>> per_token(Q&& y,
-                                                                                      Scales&& scales) {
-  return {y, scales};
-}
-template <class Q, class = std::enable_if_t<has_memory<std::decay_t<Q>>()>>
-TensorPerTensor<std::remove_reference_t<Q>> per_tensor(Q&& y, float scale, int zero_point = 0) {
-  return {y, scale, zero_point};
-}
-
 // --- the functor ---
 
 /// The part of a functor that does not depend on which norm it is.
@@ -109,11 +85,7 @@ template <class P> class NormFunctor {
   using Epsilon = compute_t<Stored>;
 
   /// What a call on these objects computes in.
-  template <class Y> struct ScalarOf { using type = stored_t<Y>; };
-  template <class Q, class Scales> struct ScalarOf<TensorPerToken<Q, Scales>> { using type = void; };
-  template <class Q> struct ScalarOf<TensorPerTensor<Q>> { using type = void; };
-  template <class... Objects>
-  using Computed = compute_t<Stored, typename ScalarOf<std::decay_t<Objects>>::type...>;
+  template <class... Objects> using Computed = compute_t<Stored, scalar_t<Objects>...>;
 
   /// The hidden size that a functor without gamma and beta is made with.
   static Index checked_hidden(const char* name, Index hidden) {
@@ -150,7 +122,22 @@ template <class P> class NormFunctor {
             .fail();
     }
 
-    Strided<const stored_t<X>> rows_of_x() const { return rows_of("x", x); }
+    /// An argument as the operators take it.
+    template <class Z> auto read_argument(const char* name, const Z& object) const {
+      if constexpr (has_memory<Z>()) {
+        return rows_read(name, object);
+      } else {
+        return as_rows(*this, name, object);
+      }
+    }
+    template <class Z> auto written_argument(const char* name, Z& object) const {
+      if constexpr (has_memory<std::decay_t<Z>>()) {
+        return rows_written(name, object);
+      } else {
+        return as_rows(*this, name, object);
+      }
+    }
+
     template <class Z> Strided<const stored_t<Z>> rows_read(const char* name, const Z& object) const {
       expect_like_x<Z>();
       return rows_of(name, read(name, object));
@@ -163,29 +150,22 @@ template <class P> class NormFunctor {
       expect_like_x<Z>();
       return rows_of(name, operand<stored_t<Z>>(object));
     }
-    /// y as the operators take it.
-    template <class Y> auto output(Y& y) const {
-      if constexpr (has_memory<std::decay_t<Y>>()) {
-        return rows_written("y", y);
-      } else {
-        return quantized(y);
-      }
-    }
-    template <class Q, class Scales> auto quantized(const TensorPerToken<Q, Scales>& y) const {
-      static_assert(std::is_same_v<decltype(y.scales.data()), float*>,
-                    "simdnorm: scales must be writable and hold float");
-      const auto scales = operand<float>(y.scales);
-      if (scales.layout.elements() != shape.rows || !scales.layout.is_packed())
-        (operation.message() << "scales have shape " << scales.layout
-                             << (scales.layout.is_packed() ? "" : " with gaps") << " but x of shape "
+    /// Numbers of which each row has one.
+    template <class Z> auto written_rows_of_numbers(const char* name, Z& object) const {
+      const auto view = operand<stored_t<Z>>(object);
+      if (view.layout.elements() != shape.rows || !view.layout.is_packed())
+        (operation.message() << name << " have shape " << view.layout
+                             << (view.layout.is_packed() ? "" : " with gaps") << " but x of shape "
                              << x.layout << " has " << shape.rows << " rows")
             .fail();
-      return per_token(rows_written("y", y.y), scales.data);
+      return view.data;
     }
-    template <class Q> auto quantized(const TensorPerTensor<Q>& y) const {
-      return per_tensor(rows_written("y", y.y), y.scale, y.zero_point);
+    /// Arrays (hidden): bias; dgamma or dbeta.
+    template <class Z> auto read_vector(const char* name, const Z& object) const {
+      static_assert(has_memory<Z>(),
+                    "simdnorm: a bias is an Eigen tensor, matrix or map that lies in memory");
+      return vector(name, operand<const stored_t<Z>>(object));
     }
-    /// dgamma or dbeta.
     template <class Z> auto written_vector(const char* name, Z& object) const {
       if constexpr (std::is_same_v<std::remove_const_t<Z>, std::nullptr_t>) {
         return nullptr;
@@ -194,22 +174,17 @@ template <class P> class NormFunctor {
                       "simdnorm: dgamma and dbeta are Eigen tensors, matrices or maps in memory, or nullptr");
         static_assert(!std::is_const_v<std::remove_pointer_t<decltype(object.data())>>,
                       "simdnorm: dgamma and dbeta must be writable");
-        const auto view = operand<typename Z::Scalar>(object);
-        if (view.layout.elements() != shape.hidden || !view.layout.is_packed())
-          (operation.message() << name << " has shape " << view.layout
-                               << (view.layout.is_packed() ? "" : " with gaps") << " but x of shape "
-                               << x.layout << " is normalized over " << shape.hidden << " elements")
-              .fail();
-        return view.data;
+        return vector(name, operand<typename Z::Scalar>(object));
       }
     }
     /// Where forward keeps the moments, made large enough if all else is right; nullptr where nobody wants them.
-    template <class Y, class T>
-    RowMoments<T>* moments_of_rows(const char* call_below, const Y& y, Moments<T>* moments) const {
+    template <class In, class Out, class T>
+    RowMoments<T>* moments_of_rows(const char* call_below, const In& in, const Out& out,
+                                   Moments<T>* moments) const {
       if (moments == nullptr) return nullptr;
       const RowMoments<T>* const not_yet = nullptr;
-      check_forward(call_below, shape, rows_of_x(), norm.gamma_.data, norm.beta_.data,
-                    static_cast<T>(norm.epsilon_), written_rows(shape, y), not_yet);
+      check_forward(call_below, shape, simdnorm::read_rows(shape, in), norm.gamma_.data, norm.beta_.data,
+                    static_cast<T>(norm.epsilon_), written_rows(shape, out), not_yet);
       moments->resize(shape.rows);
       return moments->data();
     }
@@ -237,6 +212,14 @@ template <class P> class NormFunctor {
       static_assert(rank_of<Z>() == rank_of<X>(), "simdnorm: all operands of a call must have the rank of x");
       static_assert(rank_of<Z>() == 1 || is_row_major<Z>() == is_row_major<X>(),
                     "simdnorm: all operands of a call must have the storage order of x");
+    }
+    template <class T> T* vector(const char* name, const Operand<T>& view) const {
+      if (view.layout.elements() != shape.hidden || !view.layout.is_packed())
+        (operation.message() << name << " has shape " << view.layout
+                             << (view.layout.is_packed() ? "" : " with gaps") << " but x of shape "
+                             << x.layout << " is normalized over " << shape.hidden << " elements")
+            .fail();
+      return view.data;
     }
     template <class T> Strided<T> rows_of(const char* name, const Operand<T>& view) const {
       if (view.layout.size != x.layout.size)

@@ -12,7 +12,9 @@ namespace simdnorm {
 /// P is the type of gamma and beta: float, double, Eigen::bfloat16 or Eigen::half. x, y, dy and dx bring their own, each
 /// one of these; T, which the call computes in and Moments hold, is double if one of them or P is double, else float.
 /// Casting: RoundOnce, RoundXhat or OnePlusGamma (kernel/epilogue.hpp). y may also be per_token(codes, scales) or
-/// per_tensor(codes, scale, zero_point). The functor is a view: gamma and beta must outlive it; copies are cheap.
+/// per_tensor(codes, scale, zero_point); x residual_sum(x, residual, sum); y and dx added(addend, y); dx
+/// residual_gradients(dsum, dx, dresidual): see arguments.hpp. The functor is a view: gamma and beta must outlive it; copies
+/// are cheap.
 /// Objects: Tensor, TensorMap, TensorRef, TensorFixedSize of rank 1 to 6, Matrix, Array, Map, Ref, Block; row-major
 /// or column-major. A matrix is (rows, columns), a vector has rank 1. gamma, beta, dgamma and dbeta have one element
 /// for each normalized place, in storage order.
@@ -37,11 +39,13 @@ class LayerNorm : private NormFunctor<P>, public TensorFunctor<LayerNorm<P, Cast
         std::conjunction_v<std::bool_constant<is_forward_option<T, std::decay_t<Last>>>...>,
         "simdnorm: LayerNorm.forward: after y come a Moments<T>&, a device; T is double where x, y or gamma "
         "holds double, else float");
-    const typename Base::template Call<X> call(*this, "forward", x);
-    const auto y_rows = call.output(y);
+    const typename Base::template Call<std::decay_t<decltype(shape_of(x))>> call(*this, "forward",
+                                                                                 shape_of(x));
+    const auto x_rows = call.read_argument("x", x);
+    const auto y_rows = call.written_argument("y", y);
     RowMoments<T>* const moments =
-        call.moments_of_rows("layer_norm_forward", y_rows, find_last<Moments<T>>(last...));
-    layer_norm_forward<Casting>(call.shape, call.rows_of_x(), this->gamma_.data, this->beta_.data,
+        call.moments_of_rows("layer_norm_forward", x_rows, y_rows, find_last<Moments<T>>(last...));
+    layer_norm_forward<Casting>(call.shape, x_rows, this->gamma_.data, this->beta_.data,
                                 static_cast<T>(this->epsilon_), y_rows, moments,
                                 DeviceExecutor{find_device(last...)});
   }
@@ -67,12 +71,12 @@ class LayerNorm : private NormFunctor<P>, public TensorFunctor<LayerNorm<P, Cast
     const typename Base::template Call<X> call(*this, "backward", x);
     call.expect_moments(moments);
     const auto dy_rows = call.rows_read("dy", dy);
-    const auto dx_rows = call.rows_written("dx", dx);
+    const auto dx_rows = call.written_argument("dx", dx);
     const auto to_gamma = call.written_vector("dgamma", dgamma);
     const auto to_beta = call.written_vector("dbeta", dbeta);
-    layer_norm_backward<Casting>(call.shape, dy_rows, call.rows_of_x(), this->gamma_.data, moments.data(),
-                                 dx_rows, to_gamma, to_beta, gradient_options<T>(call.shape, last...),
-                                 DeviceExecutor{find_device(last...)});
+    layer_norm_backward<Casting>(
+        call.shape, dy_rows, call.rows_read("x", x), this->gamma_.data, moments.data(), dx_rows, to_gamma,
+        to_beta, gradient_options<T>(call.shape, last...), DeviceExecutor{find_device(last...)});
   }
 };
 

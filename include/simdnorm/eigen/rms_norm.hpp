@@ -30,12 +30,14 @@ class RMSNorm : private NormFunctor<P>, public TensorFunctor<RMSNorm<P, Casting>
         std::conjunction_v<std::bool_constant<is_forward_option<T, std::decay_t<Last>>>...>,
         "simdnorm: RMSNorm.forward: after y come a Moments<T>&, a device; T is double where x, y or gamma "
         "holds double, else float");
-    const typename Base::template Call<X> call(*this, "forward", x);
-    const auto y_rows = call.output(y);
+    const typename Base::template Call<std::decay_t<decltype(shape_of(x))>> call(*this, "forward",
+                                                                                 shape_of(x));
+    const auto x_rows = call.read_argument("x", x);
+    const auto y_rows = call.written_argument("y", y);
     RowMoments<T>* const moments =
-        call.moments_of_rows("rms_norm_forward", y_rows, find_last<Moments<T>>(last...));
-    rms_norm_forward<Casting>(call.shape, call.rows_of_x(), this->gamma_.data, static_cast<T>(this->epsilon_),
-                              y_rows, moments, DeviceExecutor{find_device(last...)});
+        call.moments_of_rows("rms_norm_forward", x_rows, y_rows, find_last<Moments<T>>(last...));
+    rms_norm_forward<Casting>(call.shape, x_rows, this->gamma_.data, static_cast<T>(this->epsilon_), y_rows,
+                              moments, DeviceExecutor{find_device(last...)});
   }
 
   /// dx alone, or with dgamma after dx. Last arguments, in any order: accumulate, a Workspace<T>&, a device.
@@ -58,9 +60,9 @@ class RMSNorm : private NormFunctor<P>, public TensorFunctor<RMSNorm<P, Casting>
     const typename Base::template Call<X> call(*this, "backward", x);
     call.expect_moments(moments);
     const auto dy_rows = call.rows_read("dy", dy);
-    const auto dx_rows = call.rows_written("dx", dx);
+    const auto dx_rows = call.written_argument("dx", dx);
     const auto to_gamma = call.written_vector("dgamma", dgamma);
-    rms_norm_backward<Casting>(call.shape, dy_rows, call.rows_of_x(), this->gamma_.data, moments.data(),
+    rms_norm_backward<Casting>(call.shape, dy_rows, call.rows_read("x", x), this->gamma_.data, moments.data(),
                                dx_rows, to_gamma, gradient_options<T>(call.shape, last...),
                                DeviceExecutor{find_device(last...)});
   }

@@ -174,7 +174,7 @@ void backward_with_parameters(RowShape shape, const Dy& dy, const LoadedRows<X>&
 template <class Statistic, class Casting, class Dy, class X, class P, class T, class Dx, class G,
           class Executor>
 void backward_rows(RowShape shape, const Strided<const Dy>& dy, const Strided<const X>& x, const P* gamma,
-                   const RowMoments<T>* moments, const Strided<Dx>& dx, G* dgamma, G* dbeta,
+                   const RowMoments<T>* moments, const Dx& dx, G* dgamma, G* dbeta,
                    const GradientOptions& options, Executor&& executor) {
   if (shape.rows == 0) {
     for (G* gradient : {dgamma, dbeta})
@@ -183,24 +183,20 @@ void backward_rows(RowShape shape, const Strided<const Dy>& dy, const Strided<co
   }
   const LoadedRows<Dy> dy_rows{dy};
   const LoadedRows<X> x_rows{x};
-  const StoredRows<Dx> dx_rows{dx};
   const auto scale = Casting::gradient_scale(gamma);
-  const auto run = [&](auto type_of_blocks, const auto& writer) {
+  const auto read = std::tuple_cat(operands_of(dy), operands_of(x));
+  with_blocks<T>(shape, std::tuple_cat(read, operands_of(dx)), [&](auto type_of_blocks) {
     using Blocks = typename decltype(type_of_blocks)::type;
-    if (dgamma == nullptr && dbeta == nullptr) {
-      backward<Blocks, Statistic>(shape, dy_rows, x_rows, scale, moments, dx_rows, writer,
-                                  NoParameterGradient{}, executor);
-    } else {
-      backward_with_parameters<Blocks, Statistic, Casting>(shape, dy_rows, x_rows, scale, moments, dx_rows,
-                                                           writer, dgamma, dbeta, options, executor);
-    }
-  };
-  if (shape.after == 1 && dy.column == 1 && x.column == 1 && dx.column == 1) {
-    with_writer<2, BlocksAlong<T>>(
-        shape, dx, [&](const auto& writer) { run(TypeOf<BlocksAlong<T>>{}, writer); }, dy.data, x.data);
-  } else {
-    run(TypeOf<BlocksAcross<T>>{}, DirectWriter{});
-  }
+    with_sink<2, Blocks>(shape, read, dx, [&](const auto& dx_rows, const auto& writer) {
+      if (dgamma == nullptr && dbeta == nullptr) {
+        backward<Blocks, Statistic>(shape, dy_rows, x_rows, scale, moments, dx_rows, writer,
+                                    NoParameterGradient{}, executor);
+      } else {
+        backward_with_parameters<Blocks, Statistic, Casting>(shape, dy_rows, x_rows, scale, moments, dx_rows,
+                                                             writer, dgamma, dbeta, options, executor);
+      }
+    });
+  });
 }
 
 }  // namespace simdnorm

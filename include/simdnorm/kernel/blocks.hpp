@@ -41,6 +41,7 @@ template <class T> struct TypeOf { using type = T; };
 /// block may have fewer.
 template <class T, class Arch = simd::DefaultArch> class BlocksAlong {
  public:
+  using Scalar = T;
   using Architecture = Arch;
   static constexpr bool across = false;
   explicit BlocksAlong(RowShape shape) : shape_(shape) {
@@ -68,6 +69,7 @@ template <class T, class Arch = simd::DefaultArch> class BlocksAlong {
 /// Rows that lie side by side, in blocks of up to 256 bytes of each column.
 template <class T, class Arch = simd::DefaultArch> class BlocksAcross {
  public:
+  using Scalar = T;
   using Architecture = Arch;
   static constexpr bool across = true;
   explicit BlocksAcross(RowShape shape)

@@ -35,6 +35,7 @@ SIMDNORM_COLD void normalize_each(Rows rows, Index hidden, const Source& source,
                                   const Epilogue& epilogue, const Sink& sink, const Writer& writer) {
   for (int r = 0; r < rows.count(); ++r) {
     const auto row = rows.row(r);
+    source.tidy(row, hidden);
     writer.rarely().write(row, hidden, sink, [&](auto columns, const auto& part, const auto& read) {
       using Part = std::decay_t<decltype(part)>;
       normalize<Statistic>(row, columns, read(source), moments + r, epilogue, CanonicalSink<Part>{part});
@@ -72,35 +73,19 @@ void forward(RowShape shape, const Source& source, const Statistic& statistic, c
   });
 }
 
-/// run(sink, writer) with what suits an output. (Outputs other than rows: quantize.hpp.)
-template <class Blocks, class X, class Y, class Run>
-void with_sink(RowShape shape, const Strided<const X>& x, const Strided<Y>& y, const Run& run) {
-  const StoredRows<Y> sink{y};
-  if constexpr (Blocks::across) {
-    run(sink, DirectWriter{});
-  } else {
-    with_writer<1, Blocks>(
-        shape, y, [&](const auto& writer) { run(sink, writer); }, x.data);
-  }
-}
-
 /// Forward from x to y, with the blocks that fit how they lie in memory.
 template <class Statistic, class X, class Epilogue, class Y, class T, class Executor>
-void forward_rows(RowShape shape, const Strided<const X>& x, const Statistic& statistic,
-                  const Epilogue& epilogue, const Y& y, RowMoments<T>* moments, Executor&& executor) {
+void forward_rows(RowShape shape, const X& x, const Statistic& statistic, const Epilogue& epilogue,
+                  const Y& y, RowMoments<T>* moments, Executor&& executor) {
   if (shape.rows == 0) return;
-  const auto run = [&](auto type_of_blocks) {
+  const auto read = operands_of(x);
+  with_blocks<T>(shape, std::tuple_cat(read, operands_of(y)), [&](auto type_of_blocks) {
     using Blocks = typename decltype(type_of_blocks)::type;
-    with_sink<Blocks>(shape, x, y, [&](const auto& sink, const auto& writer) {
-      forward<Blocks>(shape, LoadedRows<X>{x}, statistic, epilogue, sink, writer, MomentsSink<T>{moments},
+    with_sink<1, Blocks>(shape, read, y, [&](const auto& sink, const auto& writer) {
+      forward<Blocks>(shape, source_of<T>(x), statistic, epilogue, sink, writer, MomentsSink<T>{moments},
                       executor);
     });
-  };
-  if (shape.after == 1 && x.column == 1 && rows_of(y).column == 1) {
-    run(TypeOf<BlocksAlong<T>>{});
-  } else {
-    run(TypeOf<BlocksAcross<T>>{});
-  }
+  });
 }
 
 }  // namespace simdnorm

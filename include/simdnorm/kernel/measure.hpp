@@ -196,7 +196,7 @@ SIMDNORM_INLINE void measure(const Block& block, const Source& source, const Sta
   bool measured[static_cast<std::size_t>(Block::capacity)];
   std::fill(moments, moments + block.count(), RowMoments<T>{T(0), T(0), T(0), T(1)});
   if (SIMDNORM_UNLIKELY(!measure_about_zero<Statistic>(
-          block, source, hidden, static_cast<double>(statistic.epsilon), measured, moments)))
+          block, source.first(), hidden, static_cast<double>(statistic.epsilon), measured, moments)))
     measure_again(block, source, statistic, hidden, measured, moments);
 }
 

@@ -162,27 +162,24 @@ struct QuantizingWriter {
     std::uint32_t largest[static_cast<std::size_t>(Rows::capacity)];
     map(Columns{0, hidden}, LargestMagnitude{largest}, plain);
     RowScale scales[static_cast<std::size_t>(Rows::capacity)] = {};
-    bool finite = true;
     for (int r = 0; r < rows.count(); ++r) {
       scales[r] = row_scale<Q>(largest[r]);
       sink.scales[rows.first_row + r] = scales[r].scale;
-      finite &= scales[r].scale == scales[r].scale;
     }
     const auto inverse = rows.row_values(scales, &RowScale::inverse);
     map(Columns{0, hidden}, ScaledCodes<Q, typename Rows::RowValues>{sink.operand, inverse}, plain);
-    if (SIMDNORM_UNLIKELY(!finite)) clear(rows, hidden, sink.operand, scales);
+    for (int r = 0; r < rows.count(); ++r) {
+      if (SIMDNORM_UNLIKELY(scales[r].scale != scales[r].scale)) clear(rows.row(r), hidden, sink.operand);
+    }
   }
   static void end() {}
   const QuantizingWriter& rarely() const { return *this; }
 
  private:
   /// A row without a scale has codes of 0.
-  template <class Rows, class Q>
-  static SIMDNORM_COLD void clear(const Rows& rows, Index hidden, const Strided<Q>& operand,
-                                  const RowScale* scales) {
-    for (int r = 0; r < rows.count(); ++r)
-      for (Index c = 0; c < hidden && scales[r].scale != scales[r].scale; ++c)
-        *rows.row(r).address(operand, At<simd::All>{{}, c, 0}) = Q{};
+  template <class Row, class Q>
+  static SIMDNORM_COLD void clear(const Row& row, Index hidden, const Strided<Q>& operand) {
+    for (Index c = 0; c < hidden; ++c) *row.address(operand, At<simd::All>{{}, c, 0}) = Q{};
   }
 };
 
@@ -205,7 +202,7 @@ void quantize_rows(RowShape shape, const Strided<const Y>& y, const Codes& codes
     using Blocks = typename decltype(type_of_blocks)::type;
     const Blocks blocks(shape);
     const Index per_task = blocks.per_task();
-    with_sink<Blocks>(shape, y, codes, [&](const auto& sink, const auto& writer) {
+    with_sink<1, Blocks>(shape, operands_of(y), codes, [&](const auto& sink, const auto& writer) {
       executor((blocks.count() + per_task - 1) / per_task, per_task * blocks.elements(), [&](Index task) {
         blocks.each(task * per_task, (task + 1) * per_task, [&](const auto& block) {
           block.template mapped<std::decay_t<decltype(writer)>::rows_at_once>([&](const auto& rows, int) {
@@ -218,11 +215,7 @@ void quantize_rows(RowShape shape, const Strided<const Y>& y, const Codes& codes
       });
     });
   };
-  if (shape.after == 1 && y.column == 1 && rows_of(codes).column == 1) {
-    run(TypeOf<BlocksAlong<float>>{});
-  } else {
-    run(TypeOf<BlocksAcross<float>>{});
-  }
+  with_blocks<float>(shape, std::tuple_cat(operands_of(y), operands_of(codes)), run);
 }
 
 // --- as arguments ---
@@ -264,25 +257,27 @@ template <class Y> TensorQuantized<element_t<Y>> written_rows(RowShape shape, co
   return {written_rows(shape, output.y), output.scale, 1 / output.scale, output.zero_point};
 }
 
-template <class Q> const Strided<Q>& rows_of(const RowQuantized<Q>& y) { return y.operand; }
-template <class Q> const Strided<Q>& rows_of(const TensorQuantized<Q>& y) { return y.operand; }
-template <class Blocks, class X, class Q, class Run>
-void with_sink(RowShape, const Strided<const X>&, const RowQuantized<Q>& y, const Run& run) {
+template <class Q> auto operands_of(const RowQuantized<Q>& y) { return std::tuple(y.operand); }
+template <class Q> auto operands_of(const TensorQuantized<Q>& y) { return std::tuple(y.operand); }
+template <int Rows, class Blocks, class Read, class Q, class Run>
+void with_sink(RowShape, const Read& /*read*/, const RowQuantized<Q>& y, const Run& run) {
   run(y, QuantizingWriter{});
 }
-template <class Blocks, class X, class Q, class Run>
-void with_sink(RowShape, const Strided<const X>&, const TensorQuantized<Q>& y, const Run& run) {
+template <int Rows, class Blocks, class Read, class Q, class Run>
+void with_sink(RowShape, const Read& /*read*/, const TensorQuantized<Q>& y, const Run& run) {
   run(y, DirectWriter{});
 }
 
-template <class Q, class CheckApart>
-void check_output(const Check& check, RowShape shape, const RowQuantized<Q>& y,
-                  const CheckApart& check_apart) {
-  if (y.scales == nullptr && shape.rows > 0) check.stop(check.message() << "scales is nullptr");
-  check_apart(Check::array("scales", y.scales, shape.rows));
+template <class Q, class Then>
+SIMDNORM_INLINE void touch(const Check& check, const char* name, const RowQuantized<Q>& y, const Then& then) {
+  const Index rows = check.shape().rows;
+  const Touched<Use::writes_rows> codes{check.written_rows(name, y.operand)};
+  if (y.scales == nullptr && rows > 0) check.stop(check.message() << "scales is nullptr");
+  then(codes, Touched<Use::writes>{Check::array("scales", y.scales, rows)});
 }
-template <class Q, class CheckApart>
-void check_output(const Check& check, RowShape, const TensorQuantized<Q>& y, const CheckApart&) {
+template <class Q, class Then>
+SIMDNORM_INLINE void touch(const Check& check, const char* name, const TensorQuantized<Q>& y,
+                           const Then& then) {
   const bool has_zero = std::is_same_v<Q, std::int8_t>;
   if (!(y.scale >= 0x1p-126F && y.scale <= 0x1p126F))
     check.stop(check.message() << "scale must be between 2^-126 and 2^126 but is "
@@ -290,6 +285,7 @@ void check_output(const Check& check, RowShape, const TensorQuantized<Q>& y, con
   if (has_zero ? !(y.zero >= -128 && y.zero <= 127) : y.zero != 0)
     check.stop(check.message() << "zero_point must be " << (has_zero ? "from -128 to 127" : "0") << " but is "
                                << Index{y.zero});
+  then(Touched<Use::writes_rows>{check.written_rows(name, y.operand)});
 }
 
 }  // namespace simdnorm

@@ -5,8 +5,21 @@
 
 namespace simdnorm {
 
+/// Whole cache lines of rows, past the caches.
+template <class U> struct StreamedLines {
+  Strided<U> operand;
+
+  template <class Rows>
+  SIMDNORM_INLINE void store(const Rows& rows, At<simd::All> at, typename Rows::Vector values) const {
+    simd::stream(rows.address(operand, at), values);
+  }
+  template <class Rows> SIMDNORM_INLINE const StreamedLines& begin(const Rows&) const { return *this; }
+  template <class Rows> SIMDNORM_INLINE void end(const Rows&) const {}
+};
+
 /// Rows as they lie in memory. A sink has store(block, at, values). One of forward has begin(block), which gives the sink for
-/// these rows, and end(block) after the last of its values.
+/// these rows, and end(block) after the last of its values. One that can write whole cache lines past the caches has
+/// `operand`, which is so written, and streamed(rows_ahead), the sink that does.
 template <class U> struct StoredRows {
   Strided<U> operand;
 
@@ -16,6 +29,7 @@ template <class U> struct StoredRows {
   }
   template <class Block> SIMDNORM_INLINE const StoredRows& begin(const Block&) const { return *this; }
   template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
+  StreamedLines<U> streamed(Index /*rows_ahead*/) const { return {operand}; }
 };
 
 /// Each row times its power of two, on the way to another sink.

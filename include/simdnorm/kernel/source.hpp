@@ -9,6 +9,9 @@ namespace simdnorm {
 ///   load(block, at)     the values, 0 beyond the lanes that are meant; any number of times until the sink has written there
 ///   doubles(block, at)  the same as doubles, which are cheaper to load than to make
 ///   last(block, at)     load, for the last time
+///   first()             the source to read from before all that, each place once: rows that are made may be stored so
+///   fetch(block, at, rows_ahead)   brings the places so many rows on nearer
+///   tidy(row, hidden)   after first(), for a row that holds Inf or NaN
 template <class U> struct LoadedRows {
   Strided<const U> operand;
 
@@ -23,6 +26,14 @@ template <class U> struct LoadedRows {
   SIMDNORM_INLINE typename Block::Vector last(const Block& block, At<Lanes> at) const {
     return load(block, at);
   }
+  const LoadedRows& first() const { return *this; }
+  template <class Block, class Lanes>
+  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
+    constexpr Index size = static_cast<Index>(sizeof(U));
+    if (at.lane * size % simd::cache_line == 0)
+      simd::fetch(block.address(operand, at), rows_ahead * operand.outer * size);
+  }
+  template <class Row> static void tidy(const Row& /*row*/, Index /*hidden*/) {}
 };
 
 /// The rows of another source, each times its power of two.
@@ -42,6 +53,25 @@ template <class Source, class RowValues> struct ScaledRows {
     return load(block, at);
   }
 };
+
+/// The rows of another source of which, with the last look at a place, those `rows_ahead` on are fetched.
+template <class Source> struct FetchedRows {
+  Source source;
+  Index rows_ahead;
+
+  template <class Block, class Lanes>
+  SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
+    return source.load(block, at);
+  }
+  template <class Block, class Lanes>
+  SIMDNORM_INLINE typename Block::Vector last(const Block& block, At<Lanes> at) const {
+    source.fetch(block, at, rows_ahead);
+    return source.last(block, at);
+  }
+};
+
+/// The source for what a call reads as x. (Of sums: residual_sum.hpp.)
+template <class T, class X> LoadedRows<X> source_of(const Strided<const X>& x) { return {x}; }
 
 /// Rows of extreme magnitude are read scaled, where the rows' type says so.
 template <class Block, class Source, class T>

@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <tuple>
 
 #include "../cache.hpp"
+#include "blocks.hpp"
 #include "sink.hpp"
 #include "source.hpp"
 
@@ -28,41 +30,14 @@ struct DirectWriter {
   const DirectWriter& rarely() const { return *this; }
 };
 
-/// Whole cache lines of rows, past the caches.
-template <class U> struct StreamedLines {
-  Strided<U> operand;
-
-  template <class Rows>
-  SIMDNORM_INLINE void store(const Rows& rows, At<simd::All> at, typename Rows::Vector values) const {
-    simd::stream(rows.address(operand, at), values);
-  }
-  template <class Rows> SIMDNORM_INLINE const StreamedLines& begin(const Rows&) const { return *this; }
-  template <class Rows> SIMDNORM_INLINE void end(const Rows&) const {}
-};
-
-/// Rows of which, with the last look at a place, what lies `bytes_ahead` on is fetched.
-template <class U> struct FetchedRows : LoadedRows<U> {
-  Index bytes_ahead;
-  FetchedRows(const LoadedRows<U>& rows, Index rows_ahead)
-      : LoadedRows<U>(rows), bytes_ahead(rows_ahead * rows.operand.outer * static_cast<Index>(sizeof(U))) {}
-
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE typename Block::Vector last(const Block& block, At<Lanes> at) const {
-    if (at.lane * static_cast<Index>(sizeof(U)) % simd::cache_line == 0)
-      simd::fetch(block.address(this->operand, at), bytes_ahead);
-    return this->load(block, at);
-  }
-};
-
 /// Whole cache lines past the caches, `Rows` rows in turns, with the same lines of the rows fetched that lie `rows_ahead`
 /// on; the rest of the columns through the caches.
 template <int Rows> struct StreamingWriter {
   static constexpr int rows_at_once = Rows;
   Index rows_ahead;
 
-  template <class Block, class U, class Map>
-  SIMDNORM_INLINE void write(const Block& rows, Index hidden, const StoredRows<U>& sink,
-                             const Map& map) const {
+  template <class Block, class Sink, class Map>
+  SIMDNORM_INLINE void write(const Block& rows, Index hidden, const Sink& sink, const Map& map) const {
     if constexpr (Block::capacity < Rows) {  // one row is left
       DirectWriter{}.write(rows, hidden, sink, map);
     } else {
@@ -73,32 +48,37 @@ template <int Rows> struct StreamingWriter {
   static DirectWriter rarely() { return {}; }
 
  private:
-  template <class Block, class U, class Map>
-  SIMDNORM_INLINE void write_lines(const Block& rows, Index hidden, const StoredRows<U>& sink,
-                                   const Map& map) const {
-    constexpr Index line = simd::cache_line / static_cast<Index>(sizeof(U));
+  template <class Block, class Sink, class Map>
+  SIMDNORM_INLINE void write_lines(const Block& rows, Index hidden, const Sink& sink, const Map& map) const {
+    constexpr Index size = static_cast<Index>(sizeof(*sink.operand.data)), line = simd::cache_line / size;
     const auto plain = [](const auto& source) -> const auto& { return source; };
     const auto address =
         reinterpret_cast<std::uintptr_t>(rows.address(sink.operand, At<simd::All>{{}, 0, 0}));
-    const Index begin = std::min(hidden, static_cast<Index>(0 - address / sizeof(U)) & (line - 1));
+    const Index begin = std::min(hidden, static_cast<Index>(0 - address / size) & (line - 1));
     const Index end = begin + (hidden - begin) / line * line;
     if (begin > 0) map(Columns{0, begin}, sink, plain);
     if (begin < end)
-      map(Lines{begin, end}, StreamedLines<U>{sink.operand},
-          [&](const auto& source) { return FetchedRows(source, rows_ahead); });
+      map(Lines{begin, end}, sink.streamed(rows_ahead), [&](const auto& source) {
+        return FetchedRows<std::decay_t<decltype(source)>>{source, rows_ahead};
+      });
     if (end < hidden) map(Columns{end, hidden}, sink, plain);
   }
 };
 
-/// Calls run(writer) with the writer that suits contiguous rows, read at `read` and written at `written`, of which
+/// Calls run(writer) with the writer that suits contiguous rows, read from all of `read` and written to `written`, of which
 /// `Rows` are written in turns if they go past the caches. That is for rows too many for these, which are long enough to
 /// pay; not in place, where each line has been read; and for rows in turns only if they begin at one place of a line.
-template <int Rows, class Blocks, class Y, class Run, class... X>
-void with_writer(RowShape shape, const Strided<Y>& written, const Run& run, const X*... read) {
+template <int Rows, class Blocks, class Y, class... X, class Run>
+void with_writer(RowShape shape, const std::tuple<Strided<X>...>& read, const Strided<Y>& written,
+                 const Run& run) {
   const auto bytes = [](Index count, std::size_t size) { return count * static_cast<Index>(size); };
   const Index bytes_per_row = bytes(shape.hidden, sizeof(Y));
   const Index of_all_operands = bytes(shape.rows * shape.hidden, sizeof(Y) + (sizeof(X) + ...));
-  const auto in_place = [&] { return ((static_cast<const void*>(read) == written.data) || ...); };
+  const auto in_place = [&] {
+    return std::apply(
+        [&](const auto&... rows) { return ((static_cast<const void*>(rows.data) == written.data) || ...); },
+        read);
+  };
   // A line holds whole steps of a kernel's columns, which are a line of what it computes in.
   constexpr bool whole_steps =
       simd::cache_line % sizeof(Y) == 0 && (sizeof(Y) <= sizeof(float) || std::is_same_v<Y, double>);
@@ -110,6 +90,29 @@ void with_writer(RowShape shape, const Strided<Y>& written, const Run& run, cons
     run(StreamingWriter<Rows>{Blocks(shape).rows_per_block()});
   } else {
     run(DirectWriter{});
+  }
+}
+
+/// run(sink, writer) with what suits an output, where `read` is all that is read. (Outputs other than rows as they are:
+/// quantize.hpp, residual_add.hpp.)
+template <int Rows, class Blocks, class Read, class Y, class Run>
+void with_sink(RowShape shape, const Read& read, const Strided<Y>& y, const Run& run) {
+  const StoredRows<Y> sink{y};
+  if constexpr (Blocks::across) {
+    run(sink, DirectWriter{});
+  } else {
+    with_writer<Rows, Blocks>(shape, read, y, [&](const auto& writer) { run(sink, writer); });
+  }
+}
+
+/// run(TypeOf<blocks>) with the blocks that fit how all operands lie in memory.
+template <class T, class Operands, class Run>
+void with_blocks(RowShape shape, const Operands& operands, const Run& run) {
+  const auto contiguous = [](const auto&... rows) { return ((rows.column == 1) && ...); };
+  if (shape.after == 1 && std::apply(contiguous, operands)) {
+    run(TypeOf<BlocksAlong<T>>{});
+  } else {
+    run(TypeOf<BlocksAcross<T>>{});
   }
 }
 

@@ -1,0 +1,163 @@
+// Arguments of a call that are more than one Eigen object: y as codes, sums with a residual. Each is a view.
+#pragma once
+
+#include "../kernel/quantize.hpp"
+#include "../kernel/residual_add.hpp"
+#include "../kernel/residual_sum.hpp"
+#include "operand.hpp"
+
+namespace simdnorm {
+
+// --- y as codes: PerToken and PerTensor of kernel/quantize.hpp ---
+
+template <class Q, class Scales> struct TensorPerToken {
+  Q& y;
+  Scales& scales;
+};
+template <class Q> struct TensorPerTensor {
+  Q& y;
+  float scale;
+  int zero_point;
+};
+/// y as codes, of the shape of x and of type std::int8_t, Float8E4M3 or Float8E5M2; scales: one float for each row, in the
+/// storage order of the dimensions that are not normalized.
+template <class Q, class Scales, class = std::enable_if_t<has_memory<std::decay_t<Scales>>()>>
+TensorPerToken<std::remove_reference_t<Q>, std::remove_reference_t<Scales>> per_token(Q&& y,
+                                                                                      Scales&& scales) {
+  return {y, scales};
+}
+template <class Q, class = std::enable_if_t<has_memory<std::decay_t<Q>>()>>
+TensorPerTensor<std::remove_reference_t<Q>> per_tensor(Q&& y, float scale, int zero_point = 0) {
+  return {y, scale, zero_point};
+}
+
+// --- residuals: ResidualSum, Added and ResidualGradients of kernel/residual_*.hpp ---
+
+/// An object, or that there is none.
+template <class X> struct View { X& object; };
+template <> struct View<std::nullptr_t> {};
+template <class X> View<std::remove_reference_t<X>> view(X&& object) { return {object}; }
+inline View<std::nullptr_t> view(std::nullptr_t) { return {}; }
+template <class X> using view_t = decltype(view(std::declval<X>()));
+
+template <class X, class Residual, class Sum, class Bias = View<std::nullptr_t>, class Alpha = std::nullptr_t>
+struct TensorResidualSum {
+  View<const X> x;
+  View<const Residual> residual;
+  Sum sum;
+  Bias bias_values;
+  Alpha residual_scale;
+
+  /// A vector (hidden) of any type, added to every row of x.
+  template <class NewBias>
+  TensorResidualSum<X, Residual, Sum, View<const NewBias>, Alpha> bias(const NewBias& values) const {
+    return {x, residual, sum, {values}, residual_scale};
+  }
+  /// Multiplies the residual. Rounded to T.
+  TensorResidualSum<X, Residual, Sum, Bias, double> alpha(double number) const {
+    return {x, residual, sum, bias_values, number};
+  }
+};
+/// As x of a forward: what is normalized is x + residual, kept in sum, which may be nullptr.
+///   norm.forward(residual_sum(x, residual, sum).bias(b).alpha(a), y, moments);
+/// All have the shape of x. See kernel/residual_sum.hpp, of what may be what, and of what is rounded.
+template <class X, class Residual, class Sum,
+          class = std::enable_if_t<has_memory<X>() && has_memory<Residual>()>>
+TensorResidualSum<X, Residual, view_t<Sum>> residual_sum(const X& x, const Residual& residual, Sum&& sum) {
+  return {{x}, {residual}, view(sum), {}, nullptr};
+}
+
+template <class Addend, class Y> struct TensorAdded {
+  View<const Addend> addend;
+  View<Y> y;
+};
+/// As y of a forward, addend + norm(x); as dx of a backward, addend + the gradient of x. y may be addend.
+template <class Addend, class Y,
+          class = std::enable_if_t<has_memory<Addend>() && has_memory<std::decay_t<Y>>()>>
+TensorAdded<Addend, std::remove_reference_t<Y>> added(const Addend& addend, Y&& y) {
+  return {{addend}, {y}};
+}
+
+template <class Dsum, class Dx, class Dresidual, class Alpha = std::nullptr_t>
+struct TensorResidualGradients {
+  Dsum dsum;
+  View<Dx> dx;
+  View<Dresidual> dresidual;
+  Alpha residual_scale;
+
+  /// Multiplies dresidual. Rounded to T.
+  TensorResidualGradients<Dsum, Dx, Dresidual, double> alpha(double number) const {
+    return {dsum, dx, dresidual, number};
+  }
+};
+/// As dx of a backward: dx = dsum + the gradient of what was normalized, and dresidual = that, or alpha times that. dsum may be
+/// nullptr, and dx or dresidual.
+template <class Dsum, class Dx, class Dresidual,
+          class = std::enable_if_t<has_memory<std::decay_t<Dx>>() && has_memory<std::decay_t<Dresidual>>()>>
+TensorResidualGradients<view_t<const Dsum&>, std::remove_reference_t<Dx>, std::remove_reference_t<Dresidual>>
+residual_gradients(const Dsum& dsum, Dx&& dx, Dresidual&& dresidual) {
+  return {view(dsum), {dx}, {dresidual}, nullptr};
+}
+
+// --- what a call asks of an argument ---
+
+/// The object that a call's shape is taken from.
+template <class X> const X& shape_of(const X& x) { return x; }
+template <class X, class R, class S, class B, class A>
+const X& shape_of(const TensorResidualSum<X, R, S, B, A>& sum) {
+  return sum.x.object;
+}
+
+/// The type of its numbers, as far as it says what a call computes in.
+template <class X> struct ScalarOf { using type = stored_t<X>; };
+template <> struct ScalarOf<View<std::nullptr_t>> { using type = void; };
+template <class X> struct ScalarOf<View<X>> { using type = stored_t<X>; };
+template <class... X> using scalar_t = compute_t<typename ScalarOf<std::decay_t<X>>::type...>;
+template <class Q, class Scales> struct ScalarOf<TensorPerToken<Q, Scales>> { using type = void; };
+template <class Q> struct ScalarOf<TensorPerTensor<Q>> { using type = void; };
+template <class X, class R, class S, class B, class A> struct ScalarOf<TensorResidualSum<X, R, S, B, A>> {
+  using type = scalar_t<View<X>, View<R>, S, B>;
+};
+template <class R, class Y> struct ScalarOf<TensorAdded<R, Y>> { using type = scalar_t<View<R>, View<Y>>; };
+
+/// The argument as the operators take it. Call: of functor.hpp.
+template <class Call, class Q, class Scales>
+auto as_rows(const Call& call, const char* name, const TensorPerToken<Q, Scales>& y) {
+  static_assert(std::is_same_v<decltype(y.scales.data()), float*>,
+                "simdnorm: scales must be writable and hold float");
+  return per_token(call.rows_written(name, y.y), call.written_rows_of_numbers("scales", y.scales));
+}
+template <class Call, class Q> auto as_rows(const Call& call, const char* name, const TensorPerTensor<Q>& y) {
+  return per_tensor(call.rows_written(name, y.y), y.scale, y.zero_point);
+}
+template <class Call> std::nullptr_t as_rows(const Call&, const char*, View<std::nullptr_t>) {
+  return nullptr;
+}
+template <class Call, class X> auto as_rows(const Call& call, const char* name, View<const X> x) {
+  return call.rows_read(name, x.object);
+}
+template <class Call, class X> auto as_rows(const Call& call, const char* name, View<X> x) {
+  return call.rows_written(name, x.object);
+}
+template <class Call> std::nullptr_t as_vector(const Call&, const char*, View<std::nullptr_t>) {
+  return nullptr;
+}
+template <class Call, class X> auto as_vector(const Call& call, const char* name, View<const X> x) {
+  return call.read_vector(name, x.object);
+}
+template <class Call, class X, class R, class S, class B, class A>
+auto as_rows(const Call& call, const char* name, const TensorResidualSum<X, R, S, B, A>& a) {
+  return ResidualSum{as_rows(call, name, a.x), as_rows(call, "residual", a.residual),
+                     as_rows(call, "sum", a.sum), as_vector(call, "bias", a.bias_values), a.residual_scale};
+}
+template <class Call, class R, class Y>
+auto as_rows(const Call& call, const char* name, const TensorAdded<R, Y>& a) {
+  return Added{as_rows(call, "addend", a.addend), as_rows(call, name, a.y)};
+}
+template <class Call, class S, class X, class R, class A>
+auto as_rows(const Call& call, const char* name, const TensorResidualGradients<S, X, R, A>& a) {
+  return ResidualGradients{as_rows(call, "dsum", a.dsum), as_rows(call, name, a.dx),
+                           as_rows(call, "dresidual", a.dresidual), a.residual_scale};
+}
+
+}  // namespace simdnorm

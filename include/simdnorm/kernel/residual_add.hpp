@@ -1,0 +1,167 @@
+// Results that are added to what another path brings: to a residual in forward, to its gradient in backward.
+#pragma once
+
+#include "../check.hpp"
+#include "../operands.hpp"
+#include "writer.hpp"
+
+namespace simdnorm {
+
+// --- sinks ---
+
+/// addend + what is stored, on the way to another sink.
+template <class Sink, class Addend> struct AddedSink {
+  Sink sink;
+  Addend addend;  // a source
+
+  template <class Block, class Lanes>
+  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
+    sink.store(block, at, simd::canonical(addend.last(block, at) + values));
+  }
+  template <class Block> SIMDNORM_INLINE const AddedSink& begin(const Block&) const { return *this; }
+  template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
+};
+
+/// The same where the rows may be written past the caches.
+template <class U, class R> struct AddedRows : AddedSink<StoredRows<U>, LoadedRows<R>> {
+  Strided<U> operand;
+  AddedRows(const Strided<U>& rows, const Strided<const R>& addend_rows)
+      : AddedSink<StoredRows<U>, LoadedRows<R>>{{rows}, {addend_rows}}, operand(rows) {}
+
+  auto streamed(Index rows_ahead) const {
+    return AddedSink<StreamedLines<U>, FetchedRows<LoadedRows<R>>>{{operand}, {this->addend, rows_ahead}};
+  }
+};
+
+/// What is stored times a number, on the way to another sink.
+template <class Sink, class T> struct TimesSink {
+  Sink sink;
+  T number;
+
+  template <class Block, class Lanes>
+  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
+    sink.store(block, at, simd::canonical(values * Block::Vector::broadcast(number)));
+  }
+};
+
+/// To two sinks.
+template <class First, class Second> struct BothSinks {
+  First first;
+  Second second;
+
+  template <class Block, class Lanes>
+  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
+    first.store(block, at, values);
+    second.store(block, at, values);
+  }
+};
+template <class First, class Second> BothSinks(First, Second) -> BothSinks<First, Second>;
+
+// --- as arguments ---
+
+/// As y of a forward, or dx of a backward. Made by added.
+template <class Addend, class Y> struct Added {
+  Addend addend;
+  Y y;
+};
+template <class R, class Y> Added(R, Y) -> Added<R, Y>;
+
+/// As y of a forward: addend + norm(x), as where a branch is normalized before it is added. As dx of a backward: addend + the
+/// gradient of x, where the addend is what comes back along the residual.
+/// addend, y: rows, a pointer or a Strided each, of any types; y may be addend. Added in T of the call, then rounded to y's
+/// type.
+template <class Addend, class Y, class = element_t<Addend>, class = element_t<Y>>
+Added<Addend, Y> added(Addend addend, Y y) {
+  return {addend, y};
+}
+
+/// As dx of a backward. Made by residual_gradients.
+template <class Dsum, class Dx, class Dresidual, class Alpha = std::nullptr_t> struct ResidualGradients {
+  Dsum dsum;
+  Dx dx;
+  Dresidual dresidual;
+  Alpha residual_scale;
+
+  /// Multiplies dresidual. Rounded to T.
+  ResidualGradients<Dsum, Dx, Dresidual, double> alpha(double number) const {
+    return {dsum, dx, dresidual, number};
+  }
+};
+template <class S, class X, class R, class A> ResidualGradients(S, X, R, A) -> ResidualGradients<S, X, R, A>;
+
+/// As dx of a backward: the gradients of both terms of a residual_sum, dx = dsum + the gradient of what was normalized, and
+/// dresidual = that, or, by a method of what this returns, that * alpha.
+/// dsum: what else comes back to the sum, or nullptr. dx, dresidual: neither is nullptr. All rows, a pointer or a Strided
+/// each, of any types; dx or dresidual may be dsum. Computed in T of the call, then rounded to their types.
+template <class Dsum, class Dx, class Dresidual, class = element_t<Dx>, class = element_t<Dresidual>>
+ResidualGradients<Dsum, Dx, Dresidual> residual_gradients(Dsum dsum, Dx dx, Dresidual dresidual) {
+  return {dsum, dx, dresidual, nullptr};
+}
+
+template <class R, class Y> struct ComputedIn<Added<R, Y>> { using type = operands_t<R, Y>; };
+template <class S, class X, class R, class A> struct ComputedIn<ResidualGradients<S, X, R, A>> {
+  using type = operands_t<S, X, R>;
+};
+
+// --- as rows: the same structs, of Strided ---
+
+template <class R, class Y> auto written_rows(RowShape shape, const Added<R, Y>& a) {
+  return Added{read_rows(shape, a.addend), written_rows(shape, a.y)};
+}
+template <class S, class X, class R, class A>
+auto written_rows(RowShape shape, const ResidualGradients<S, X, R, A>& a) {
+  return ResidualGradients{read_rows(shape, a.dsum), written_rows(shape, a.dx),
+                           written_rows(shape, a.dresidual), a.residual_scale};
+}
+
+template <class R, class Y> auto operands_of(const Added<R, Y>& a) {
+  return std::tuple_cat(operands_of(a.y), operands_of(a.addend));
+}
+template <class S, class X, class R, class A> auto operands_of(const ResidualGradients<S, X, R, A>& a) {
+  return std::tuple_cat(operands_of(a.dx), operands_of(a.dresidual), operands_of(a.dsum));
+}
+
+template <class R, class Y, class Then>
+SIMDNORM_INLINE void touch(const Check& check, const char* name, const Added<R, Y>& a, const Then& then) {
+  touch_all(check, then, name, a.y, "addend", a.addend);
+}
+template <class S, class X, class R, class A, class Then>
+SIMDNORM_INLINE void touch(const Check& check, const char* name, const ResidualGradients<S, X, R, A>& a,
+                           const Then& then) {
+  touch_all(check, then, name, a.dx, "dresidual", a.dresidual, "dsum", a.dsum);
+}
+
+// --- as sinks ---
+
+template <int Rows, class Blocks, class Read, class R, class U, class Run>
+void with_sink(RowShape shape, const Read& read, const Added<Strided<const R>, Strided<U>>& a,
+               const Run& run) {
+  const AddedRows<U, R> sink{a.y, a.addend};
+  if constexpr (Blocks::across) {
+    run(sink, DirectWriter{});
+  } else {
+    with_writer<Rows, Blocks>(shape, std::tuple_cat(read, operands_of(a.addend)), a.y,
+                              [&](const auto& writer) { run(sink, writer); });
+  }
+}
+
+template <class T, class U> StoredRows<U> times_sink(const Strided<U>& rows, std::nullptr_t) {
+  return {rows};
+}
+template <class T, class U> TimesSink<StoredRows<U>, T> times_sink(const Strided<U>& rows, double number) {
+  return {{rows}, static_cast<T>(number)};
+}
+template <class Sink> Sink added_sink(const Sink& sink, std::nullptr_t) { return sink; }
+template <class Sink, class S>
+AddedSink<Sink, LoadedRows<S>> added_sink(const Sink& sink, const Strided<const S>& addend) {
+  return {sink, {addend}};
+}
+template <int Rows, class Blocks, class Read, class S, class X, class R, class A, class Run>
+void with_sink(RowShape /*shape*/, const Read& /*read*/,
+               const ResidualGradients<S, Strided<X>, Strided<R>, A>& a, const Run& run) {
+  using T = typename Blocks::Scalar;
+  const BothSinks both{StoredRows<X>{a.dx}, times_sink<T>(a.dresidual, a.residual_scale)};
+  run(added_sink(both, a.dsum), DirectWriter{});
+}
+
+}  // namespace simdnorm

@@ -1,0 +1,168 @@
+// Residual sums and added results of Eigen objects: the bits of the pointer layer; wrong shapes.
+#define EIGEN_USE_THREADS
+#include <simdnorm/simdnorm.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+using simdnorm::added;
+using simdnorm::Index;
+using simdnorm::LayerNorm;
+using simdnorm::Moments;
+using simdnorm::residual_gradients;
+using simdnorm::residual_sum;
+using simdnorm::RMSNorm;
+
+template <class T> using Tensor = Eigen::Tensor<T, 3, Eigen::RowMajor>;
+template <class T> using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Eigen::bfloat16;
+
+constexpr Index batch = 3, tokens = 5, hidden = 37, rows = batch * tokens;
+
+template <class T> bool same(const T& a, const T& b) {
+  return a.size() == b.size() &&
+         std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(typename T::Scalar)) ==
+             0;
+}
+template <class T> Tensor<T> random_tensor() {
+  Tensor<T> values(batch, tokens, hidden);
+  const Eigen::VectorXf random = Eigen::VectorXf::Random(values.size());
+  for (Index i = 0; i < values.size(); ++i) values.data()[i] = static_cast<T>(random[i]);
+  return values;
+}
+template <class T> simdnorm::stored_t<Tensor<T>>* bits(Tensor<T>& a) {
+  return reinterpret_cast<simdnorm::stored_t<Tensor<T>>*>(a.data());
+}
+
+struct EigenResidual : testing::Test {
+  Tensor<bfloat16> x = random_tensor<bfloat16>();  // a branch in bfloat16, the stream in float
+  Tensor<float> residual = random_tensor<float>(), dy = random_tensor<float>(), dsum = random_tensor<float>();
+  Eigen::VectorXf gamma = Eigen::VectorXf::Random(hidden), beta = Eigen::VectorXf::Random(hidden);
+  Eigen::VectorXf bias = Eigen::VectorXf::Random(hidden), dgamma{hidden}, dbeta{hidden};
+  LayerNorm<float> norm{gamma, beta, 1e-5F};
+  simdnorm::RowShape shape{rows, hidden};
+};
+
+TEST_F(EigenResidual, SumsHaveTheBitsOfPointers) {
+  Tensor<float> sum(batch, tokens, hidden), sum_expected = sum;
+  Tensor<bfloat16> y(batch, tokens, hidden), y_expected = y;
+  Moments<float> moments;
+  norm.forward(residual_sum(x, residual, sum).bias(bias).alpha(1.5), y, moments);
+  simdnorm::layer_norm_forward(
+      shape, residual_sum(bits(x), residual.data(), sum_expected.data()).bias(bias.data()).alpha(1.5),
+      gamma.data(), beta.data(), 1e-5F, bits(y_expected));
+  EXPECT_TRUE(same(sum, sum_expected));
+  EXPECT_TRUE(same(y, y_expected));
+  EXPECT_EQ(moments.rows(), rows);
+
+  Eigen::ThreadPool threads(3);
+  const Eigen::ThreadPoolDevice pool(&threads, 3);
+  Tensor<float> in_place = residual;
+  y.setZero();
+  norm.forward(residual_sum(x, in_place, in_place).bias(bias).alpha(1.5), y, pool, moments);
+  EXPECT_TRUE(same(in_place, sum_expected));
+  EXPECT_TRUE(same(y, y_expected));
+
+  const RMSNorm<float> rms(gamma, 1e-6F);
+  rms.forward(residual_sum(x, residual, nullptr), y, moments);
+  rms.forward(residual_sum(x, residual, sum), y_expected);
+  EXPECT_TRUE(same(y, y_expected));
+}
+
+TEST_F(EigenResidual, AddedResultsHaveTheBitsOfPointers) {
+  Tensor<float> y(batch, tokens, hidden), expected = y, dx = y, dresidual = y, dresidual_expected = y;
+  Tensor<bfloat16> narrow(batch, tokens, hidden), narrow_expected = narrow;
+  Moments<float> moments;
+  norm.forward(x, added(residual, y), moments);
+  simdnorm::layer_norm_forward(shape, bits(x), gamma.data(), beta.data(), 1e-5F,
+                               added(residual.data(), expected.data()));
+  EXPECT_TRUE(same(y, expected));
+  norm.backward(dy, x, moments, added(dsum, dx));
+  simdnorm::layer_norm_backward(shape, dy.data(), bits(x), gamma.data(), moments.data(),
+                                added(dsum.data(), expected.data()));
+  EXPECT_TRUE(same(dx, expected));
+  norm.backward(dy, x, moments, residual_gradients(dsum, narrow, dresidual).alpha(1.5), dgamma, dbeta);
+  std::vector<float> dgamma_expected(hidden), dbeta_expected(hidden);
+  simdnorm::layer_norm_backward(
+      shape, dy.data(), bits(x), gamma.data(), moments.data(),
+      residual_gradients(dsum.data(), bits(narrow_expected), dresidual_expected.data()).alpha(1.5),
+      dgamma_expected.data(), dbeta_expected.data());
+  EXPECT_TRUE(same(narrow, narrow_expected));
+  EXPECT_TRUE(same(dresidual, dresidual_expected));
+  EXPECT_EQ(std::memcmp(dgamma.data(), dgamma_expected.data(), sizeof(float) * hidden), 0);
+  EXPECT_EQ(std::memcmp(dbeta.data(), dbeta_expected.data(), sizeof(float) * hidden), 0);
+  norm.backward(dy, x, moments, residual_gradients(nullptr, dx, dresidual));
+  EXPECT_TRUE(same(dx, dresidual));
+}
+
+// A double among them, and moments are of double.
+TEST_F(EigenResidual, AreComputedInDoubleWhereOneOperandIs) {
+  const Tensor<double> wide = random_tensor<double>();
+  Tensor<double> sum(batch, tokens, hidden), sum_expected = sum, dx = sum, dx_expected = sum;
+  Tensor<float> y(batch, tokens, hidden), y_expected = y;
+  Moments<double> moments;
+  std::vector<simdnorm::RowMoments<double>> moments_expected(rows);
+  norm.forward(residual_sum(x, wide, sum), y, moments);
+  simdnorm::layer_norm_forward(shape, residual_sum(bits(x), wide.data(), sum_expected.data()), gamma.data(),
+                               beta.data(), static_cast<double>(1e-5F), y_expected.data(),
+                               moments_expected.data());
+  EXPECT_TRUE(same(sum, sum_expected));
+  EXPECT_TRUE(same(y, y_expected));
+  norm.backward(dy, sum, moments, added(wide, dx));
+  simdnorm::layer_norm_backward(shape, dy.data(), sum.data(), gamma.data(), moments_expected.data(),
+                                added(wide.data(), dx_expected.data()));
+  EXPECT_TRUE(same(dx, dx_expected));
+}
+
+TEST_F(EigenResidual, OverAnyAxisOfMatrices) {
+  const Matrix<float> a = Matrix<float>::Random(hidden, 6), b = Matrix<float>::Random(hidden, 6);
+  Matrix<float> sum(hidden, 6), y(hidden, 6), expected(hidden, 6);
+  const LayerNorm<float> over_rows(gamma, beta, 1e-5F, simdnorm::axis(0));
+  over_rows.forward(residual_sum(a, b, sum), y);
+  const Matrix<float> composed = b + a;
+  over_rows.forward(composed, expected);
+  EXPECT_TRUE(same(sum, composed));
+  EXPECT_TRUE(same(y, expected));
+}
+
+template <class F> void refused(const std::vector<std::string>& words, const F& call) {
+  try {
+    call();
+    ADD_FAILURE() << "not refused: " << words.front();
+  } catch (const std::invalid_argument& error) {
+    const std::string message = error.what();
+    EXPECT_EQ(message.rfind("simdnorm: ", 0), 0u) << message;
+    for (const std::string& word : words) EXPECT_NE(message.find(word), std::string::npos) << message;
+  }
+}
+TEST_F(EigenResidual, WrongShapesAreNamed) {
+  Tensor<float> y(batch, tokens, hidden), sum(batch, tokens, hidden), other(batch, tokens + 1, hidden);
+  Moments<float> moments;
+  norm.forward(x, y, moments);
+  const Eigen::VectorXf longer = Eigen::VectorXf::Zero(hidden + 1);
+  refused({"LayerNorm.forward: residual has shape (3, 6, 37) but x has shape (3, 5, 37)"},
+          [&] { norm.forward(residual_sum(x, other, sum), y); });
+  refused({"sum has shape (3, 6, 37) but x has shape (3, 5, 37)"},
+          [&] { norm.forward(residual_sum(x, residual, other), y); });
+  refused({"bias has shape (38) but x of shape (3, 5, 37) is normalized over 37"},
+          [&] { norm.forward(residual_sum(x, residual, sum).bias(longer), y); });
+  refused({"addend has shape (3, 6, 37)"}, [&] { norm.forward(x, added(other, y)); });
+  refused({"y has shape (3, 6, 37)"}, [&] { norm.forward(x, added(residual, other)); });
+  refused({"LayerNorm.backward: dsum has shape (3, 6, 37)"},
+          [&] { norm.backward(dy, x, moments, residual_gradients(other, y, sum)); });
+  refused({"dx has shape (3, 6, 37)"},
+          [&] { norm.backward(dy, x, moments, residual_gradients(dsum, other, sum)); });
+  refused({"dresidual has shape (3, 6, 37)"},
+          [&] { norm.backward(dy, x, moments, residual_gradients(nullptr, y, other)); });
+  // What forward keeps stays as it is where the operands overlap.
+  Moments<float> kept;
+  refused({"y", "sum", "overlap"}, [&] { norm.forward(residual_sum(x, residual, sum), sum, kept); });
+  EXPECT_EQ(kept.rows(), 0);
+}
+
+}  // namespace
