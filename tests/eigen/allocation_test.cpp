@@ -71,6 +71,18 @@ void expect_none(const Device& device, long calls_allowed, std::size_t largest_a
 TEST_F(AllocationsOfCalls, NoneInContiguousRows) { expect_none<Rows>(Eigen::DefaultDevice(), 0, 0); }
 TEST_F(AllocationsOfCalls, NoneInColumns) { expect_none<Columns>(Eigen::DefaultDevice(), 0, 0); }
 
+TEST_F(AllocationsOfCalls, NoneForResiduals) {
+  Operands<Rows> o;
+  const simdnorm::LayerNorm<float> norm(o.gamma, o.beta, 1e-5f);
+  norm.forward(o.x, o.y, o.moments);
+  const Allocations seen = count_allocations([&] {
+    norm.forward(simdnorm::residual_sum(o.x, o.residual, o.residual).bias(o.beta).alpha(2), o.y, o.moments);
+    norm.backward(o.dy, o.residual, o.moments, simdnorm::residual_gradients(o.y, o.dx, o.x).alpha(2));
+    norm.forward(o.residual, simdnorm::added(o.x, o.y));
+  });
+  EXPECT_EQ(seen.calls, 0);
+}
+
 // Eigen's parallelFor allocates its tasks, a few hundred bytes each; nothing that grows with the tensor.
 TEST_F(AllocationsOfCalls, OnlyTasksOnAPool) {
   Eigen::ThreadPool threads(2);

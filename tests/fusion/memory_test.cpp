@@ -132,6 +132,35 @@ template <class U> void check_in_place(const Places& at) {
   residual = apart.residual;
   add(x);
   ASSERT_EQ(first_unlike(x, y), -1) << "added, on x";
+  x = apart.x;
+  const auto add_back = [&](const std::vector<U>& gradient, const std::vector<U>& of,
+                            const std::vector<U>& addend, std::vector<U>& to) {
+    float* const none = nullptr;
+    backward_of<Norm::rms>(at.shape, at.read(gradient), at.read(of), apart.gamma.data(), moments.data(),
+                           added(at.read(addend), at.write(to)), none, none);
+  };
+  std::vector<U> dx = other;
+  add_back(dy, x, dsum, dx);
+  for (std::vector<U>* to : {&dy, &x, &dsum}) {
+    const std::vector<U> before = *to;
+    add_back(dy, x, dsum, *to);
+    ASSERT_EQ(first_unlike(*to, dx), -1) << "dx added, on "
+                                         << (to == &dy  ? "dy"
+                                             : to == &x ? "x"
+                                                        : "the addend");
+    *to = before;
+  }
+  // The addend may be the sum that the same call keeps.
+  forward_of(Norm::rms, at.shape, residual_sum(at.read(x), at.read(residual), at.write(sum)),
+             apart.gamma.data(), apart.beta.data(), 0x1p-17, added(at.read(sum), at.write(y)),
+             moments.data());
+  std::vector<U> sum_again = other, y_again = other;
+  forward_of(Norm::rms, at.shape, residual_sum(at.read(x), at.read(residual), at.write(sum_again)),
+             apart.gamma.data(), apart.beta.data(), 0x1p-17, at.write(y_again), moments.data());
+  forward_of(Norm::rms, at.shape, at.read(sum_again), apart.gamma.data(), apart.beta.data(), 0x1p-17,
+             added(at.read(sum_again), at.write(y_again)), moments.data());
+  ASSERT_EQ(first_unlike(sum, sum_again), -1) << "sum, which is also the addend";
+  ASSERT_EQ(first_unlike(y, y_again), -1) << "y, with the sum added";
 }
 template <class U> void check_in_place_everywhere() {
   for (Index hidden : {1, 16, 33, 100, 300}) {

@@ -4,8 +4,9 @@ counts the changes that some test notices ("killed").
 
   tests/mutation/mutate.py --list                  the mutants
   tests/mutation/mutate.py --sample 100 --seed 1   a random part of them
-  tests/mutation/mutate.py                         all; after an interruption, --resume
+  tests/mutation/mutate.py                         all that killed.txt does not know; after an interruption, --resume
   tests/mutation/mutate.py --survivors             again those that survived, with new tests
+  tests/mutation/mutate.py --again                 all
 
 A mutant is tried in three stages, each dearer than the one before, until something notices it:
   1. The four operators are compiled without optimization and run on battery.cpp, whose hash must be that of the
@@ -18,7 +19,9 @@ A mutant is tried in three stages, each dearer than the one before, until someth
 Where operators compile to the same bytes as without the change, what only looks at them is left out. A test that
 fails, crashes, or takes ten times its time has noticed. A mutant that does not compile is not counted.
 
-survivors.txt lists the mutants that survive for a reason; the others must die, but for 2 %.
+survivors.txt lists the mutants that survive for a reason; the others must die, but for 2 %. killed.txt, which this program
+writes, lists those that were seen to die (or not to compile): they need not be tried again as long as their line is the same and
+no test has been taken away.
 
 Needs clang 14 (it compiles unoptimized code fastest), g++, GoogleTest, xsimd, and a CPU with AVX2 and FMA.
 """
@@ -43,6 +46,7 @@ import mutants  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
 KNOWN = pathlib.Path(__file__).with_name("survivors.txt")
+KILLED = pathlib.Path(__file__).with_name("killed.txt")
 
 AVX2 = ["-mavx2", "-mfma"]
 SSE2 = []
@@ -84,6 +88,7 @@ ALSO = {
     "operands.hpp": OF_TYPES,
     "extended.hpp": ["types/threads"],
     "kernel/row.hpp": ["types/quantized_int8"],
+    "kernel/sink.hpp": ["types/quantized_int8"],
     "kernel/epilogue.hpp": ["types/round_xhat", "types/one_plus_gamma"],
     "kernel/quantize.hpp": OF_CODES + ["types/memory", "quantize"],
     "kernel/residual_sum.hpp": OF_RESIDUALS,
@@ -344,6 +349,29 @@ def read_known():
     return known
 
 
+# --- what is known of the others ---
+
+DIGITS = 10  # of a mutant's id
+
+
+def read_killed():
+    """Of killed.txt: {first digits of an id: "killed" or "stillborn"}."""
+    words = [line.split() for line in KILLED.read_text().splitlines()] if KILLED.exists() else []
+    return {i: line[0] for line in words if line and line[0] in ("killed", "stillborn") for i in line[1:]}
+
+
+def write_killed(found, outcomes):
+    """`outcomes`: {first digits of an id: outcome}. Of mutants that there are no more, nothing is kept."""
+    lines = ["# Mutants that were seen to die, or that do not compile, by the first digits of their ids: of mutate.py, for",
+             "# mutate.py. To try all again: mutate.py --again."]
+    for file in sorted({m.file for m in found}):
+        lines += ["", f"file {file}"]
+        for outcome in ("killed", "stillborn"):
+            ids = sorted(m.id[:DIGITS] for m in found if m.file == file and outcomes.get(m.id[:DIGITS]) == outcome)
+            lines += [" ".join([outcome, *ids[i:i + 10]]) for i in range(0, len(ids), 10)]
+    KILLED.write_text("\n".join(lines) + "\n")
+
+
 # --- all of them ---
 
 
@@ -359,6 +387,7 @@ def main():
     parser.add_argument("--resume", action="store_true", help="keep the results that the scratch folder holds")
     parser.add_argument("--survivors", action="store_true", help="the same, and try again what survived")
     parser.add_argument("--known", action="store_true", help="also try what survivors.txt lists")
+    parser.add_argument("--again", action="store_true", help="also try what killed.txt lists")
     options = parser.parse_args()
 
     def say(words):
@@ -369,6 +398,7 @@ def main():
     known = read_known()
     for file, line, mutated in known.keys() - {m.key() for m in found}:
         say(f"survivors.txt: there is no such mutant any more: {file}\n  - {line}\n  + {mutated}")
+    everything, killed = found, {} if options.again else read_killed()
     if options.file:
         found = [m for m in found if m.file in options.file]
     # At random, but so that a mutant keeps its place when other lines of the headers change.
@@ -394,6 +424,8 @@ def main():
     for m in found:
         if m.key() in known and not options.known:
             results[m.id] = m.result(known[m.key()], "")
+        elif m.id[:DIGITS] in killed:
+            results[m.id] = m.result(killed[m.id[:DIGITS]], "")
         elif m.id not in results:
             todo.append(m)
 
@@ -447,6 +479,8 @@ def main():
             say("interrupted; --resume goes on")
         finally:
             pool.shutdown(cancel_futures=True)
+
+    write_killed(everything, read_killed() | {i[:DIGITS]: r["outcome"] for i, r in results.items()})
 
     by, rate = counts()
     say("\nfile: killed, stillborn, equivalent, judged, survived")

@@ -121,6 +121,12 @@ template <class X, class R, class S, class B, class A> struct ScalarOf<TensorRes
 template <class R, class Y> struct ScalarOf<TensorAdded<R, Y>> { using type = scalar_t<View<R>, View<Y>>; };
 
 /// The argument as the operators take it. Call: of functor.hpp.
+template <class Call, class Z> std::nullptr_t as_rows(const Call&, const char*, const Z&) {
+  static_assert(has_memory<Z>(),
+                "simdnorm: operands must be Eigen tensors, matrices or maps that lie in memory, or what "
+                "eigen/arguments.hpp makes of them");
+  return nullptr;
+}
 template <class Call, class Q, class Scales>
 auto as_rows(const Call& call, const char* name, const TensorPerToken<Q, Scales>& y) {
   static_assert(std::is_same_v<decltype(y.scales.data()), float*>,

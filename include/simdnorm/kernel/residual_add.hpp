@@ -72,6 +72,7 @@ template <class R, class Y> Added(R, Y) -> Added<R, Y>;
 /// type.
 template <class Addend, class Y, class = element_t<Addend>, class = element_t<Y>>
 Added<Addend, Y> added(Addend addend, Y y) {
+  static_assert(!std::is_void_v<element_t<Y>>, "simdnorm: added: y is rows of numbers, not of codes");
   return {addend, y};
 }
 

@@ -126,7 +126,7 @@ struct ResidualSum {
   Bias bias_values;
   Alpha residual_scale;
 
-  /// (hidden), added to every row of x.
+  /// (hidden), or nullptr, added to every row of x.
   template <class NewBias> ResidualSum<X, Residual, Sum, NewBias, Alpha> bias(NewBias values) const {
     return {x, residual, sum, values, residual_scale};
   }
