@@ -10,8 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "support/machine.hpp"
-#include "support/shapes.hpp"
+#include "support/program.hpp"
 
 namespace {
 
@@ -172,13 +171,5 @@ int main(int argc, char** argv) {
       }
     }
   }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  pin_to_one_cpu();
-  benchmark::AddCustomContext("cpu", cpu_model());
-  benchmark::AddCustomContext("compiler", compiler());
-  benchmark::AddCustomContext("instruction_set", instruction_set());
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+  return run_registered(argc, argv);
 }

@@ -55,6 +55,19 @@ struct Contest {
   Type type = Type::float32;
 };
 
+/// What is registered, pinned to one CPU; the exit status of the program.
+inline int run_registered(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  pin_to_one_cpu();
+  benchmark::AddCustomContext("cpu", cpu_model());
+  benchmark::AddCustomContext("compiler", compiler());
+  benchmark::AddCustomContext("instruction_set", instruction_set());
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}
+
 inline int run_program(int argc, char** argv, const std::vector<Contest>& contests) {
   for (const Contest& contest : contests) {
     for (const Shape& shape : all_shapes()) {
@@ -66,15 +79,7 @@ inline int run_program(int argc, char** argv, const std::vector<Contest>& contes
       for (const Candidate& who : contest.partial) add(who, false);
     }
   }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  pin_to_one_cpu();
-  benchmark::AddCustomContext("cpu", cpu_model());
-  benchmark::AddCustomContext("compiler", compiler());
-  benchmark::AddCustomContext("instruction_set", instruction_set());
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+  return run_registered(argc, argv);
 }
 
 }  // namespace bench

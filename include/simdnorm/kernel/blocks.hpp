@@ -1,6 +1,8 @@
 // How the rows of a shape are cut into blocks.
 #pragma once
 
+#include <tuple>
+
 #include "row.hpp"
 
 namespace simdnorm {
@@ -92,5 +94,16 @@ template <class T, class Arch = simd::DefaultArch> class BlocksAcross {
   RowShape shape_;
   Index per_item_;
 };
+
+/// run(TypeOf<blocks>) with the blocks that fit how all operands lie in memory.
+template <class T, class Operands, class Run>
+void with_blocks(RowShape shape, const Operands& operands, const Run& run) {
+  const auto contiguous = [](const auto&... rows) { return ((rows.column == 1) && ...); };
+  if (shape.after == 1 && std::apply(contiguous, operands)) {
+    run(TypeOf<BlocksAlong<T>>{});
+  } else {
+    run(TypeOf<BlocksAcross<T>>{});
+  }
+}
 
 }  // namespace simdnorm

@@ -68,8 +68,9 @@ template <class R, class Y> Added(R, Y) -> Added<R, Y>;
 
 /// As y of a forward: addend + norm(x), as where a branch is normalized before it is added. As dx of a backward: addend + the
 /// gradient of x, where the addend is what comes back along the residual.
-/// addend, y: rows, a pointer or a Strided each, of any types; y may be addend. Added in T of the call, then rounded to y's
-/// type.
+/// addend, y: rows, a pointer or a Strided each, of any types of numbers; y may be addend or x, dx addend, dy or x, where both
+/// hold types of one size. Added in T of the call, then rounded to y's type.
+/// Errors: those of the call; a missing addend, or any other overlap: std::invalid_argument, before anything is written.
 template <class Addend, class Y, class = element_t<Addend>, class = element_t<Y>>
 Added<Addend, Y> added(Addend addend, Y y) {
   static_assert(!std::is_void_v<element_t<Y>>, "simdnorm: added: y is rows of numbers, not of codes");
@@ -93,7 +94,9 @@ template <class S, class X, class R, class A> ResidualGradients(S, X, R, A) -> R
 /// As dx of a backward: the gradients of both terms of a residual_sum, dx = dsum + the gradient of what was normalized, and
 /// dresidual = that, or, by a method of what this returns, that * alpha.
 /// dsum: what else comes back to the sum, or nullptr. dx, dresidual: neither is nullptr. All rows, a pointer or a Strided
-/// each, of any types; dx or dresidual may be dsum. Computed in T of the call, then rounded to their types.
+/// each, of any types; dx, and dresidual, may be dsum, dy or x, where both hold types of one size, but not each other. Computed
+/// in T of the call, then rounded to their types.
+/// Errors: those of the call; a missing operand, or any other overlap: std::invalid_argument, before anything is written.
 template <class Dsum, class Dx, class Dresidual, class = element_t<Dx>, class = element_t<Dresidual>>
 ResidualGradients<Dsum, Dx, Dresidual> residual_gradients(Dsum dsum, Dx dx, Dresidual dresidual) {
   return {dsum, dx, dresidual, nullptr};

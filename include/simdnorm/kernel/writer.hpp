@@ -105,15 +105,4 @@ void with_sink(RowShape shape, const Read& read, const Strided<Y>& y, const Run&
   }
 }
 
-/// run(TypeOf<blocks>) with the blocks that fit how all operands lie in memory.
-template <class T, class Operands, class Run>
-void with_blocks(RowShape shape, const Operands& operands, const Run& run) {
-  const auto contiguous = [](const auto&... rows) { return ((rows.column == 1) && ...); };
-  if (shape.after == 1 && std::apply(contiguous, operands)) {
-    run(TypeOf<BlocksAlong<T>>{});
-  } else {
-    run(TypeOf<BlocksAcross<T>>{});
-  }
-}
-
 }  // namespace simdnorm
