@@ -1,5 +1,5 @@
-// A norm and the addition beside it in one call, against the same in two: an Eigen Array expression that adds, and simdnorm's
-// norm; and against one Array expression row by row. Float; every shape; forward and backward of both norms.
+// A norm and its neighbour in one call, against the same in two: an Eigen Array expression that adds or modulates, and
+// simdnorm's norm; and against one Array expression row by row. Float; every shape; forward and backward of both norms.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -21,8 +21,9 @@ using simdnorm::residual_sum;
 using Rows = Eigen::Array<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 struct Arrays {
-  Rows x, residual, sum, y;
+  Rows x, residual, sum, y, between;
   Eigen::VectorXf gamma, beta, dgamma, dbeta;
+  Rows scale, shift, dscale, dshift;  // (samples, hidden)
   simdnorm::Moments<float> moments;
   simdnorm::Workspace<float> workspace;
 
@@ -31,10 +32,16 @@ struct Arrays {
         residual(Rows::Random(rows, hidden)),
         sum(rows, hidden),
         y(rows, hidden),
+        between(rows, hidden),
         gamma(Eigen::VectorXf::Random(hidden)),
         beta(Eigen::VectorXf::Random(hidden)),
         dgamma(hidden),
-        dbeta(hidden) {}
+        dbeta(hidden),
+        scale(Rows::Random(rows % 8 == 0 ? 8 : 1, hidden)),
+        shift(Rows::Random(scale.rows(), hidden)),
+        dscale(scale),
+        dshift(shift) {}
+  Index rows_per_sample() const { return x.rows() / scale.rows(); }
   Index bytes() const { return 4 * x.size() * 4; }  // two operands read, two written; backward three and one
 };
 
@@ -96,6 +103,40 @@ template <Norm norm> std::vector<Way> added_gradients() {
            }}};
 }
 
+/// f(the rows of a sample of the Rows that it is given, its number)
+template <class F> void each_sample(const Arrays& a, const F& f) {
+  const Index count = a.rows_per_sample();
+  for (Index s = 0; s < a.scale.rows(); ++s)
+    f([=](auto& all) { return all.middleRows(s * count, count); }, s);
+}
+/// adaLN: y = layer_norm(x) * (1 + scale) + shift, with a scale and a shift for each sample
+std::vector<Way> modulated_norms() {
+  return {{"simdnorm",
+           [](Arrays& a) { simdnorm::ModulatedLayerNorm<float>(a.scale, a.shift, 1e-5F).forward(a.x, a.y); }},
+          {"simdnorm_in_two", [](Arrays& a) {
+             simdnorm::LayerNorm<float>(a.x.cols(), 1e-5F).forward(a.x, a.y);
+             each_sample(a, [&](const auto& of, Index s) {
+               of(a.y) = (of(a.y).rowwise() * (1 + a.scale.row(s))).rowwise() + a.shift.row(s);
+             });
+           }}};
+}
+/// y = the gradient of residual, where x is dy; and dscale, dshift. In two, `between` is the norm that forward has kept.
+std::vector<Way> modulated_gradients() {
+  return {{"simdnorm",
+           [](Arrays& a) {
+             simdnorm::ModulatedLayerNorm<float>(a.scale, a.shift, 1e-5F)
+                 .backward(a.x, a.residual, a.moments, a.y, a.dscale, a.dshift, a.workspace);
+           }},
+          {"simdnorm_in_two", [](Arrays& a) {
+             each_sample(a, [&](const auto& of, Index s) {
+               a.dscale.row(s) = (of(a.x) * of(a.between)).colwise().sum();
+               a.dshift.row(s) = of(a.x).colwise().sum();
+               of(a.y) = of(a.x).rowwise() * (1 + a.scale.row(s));
+             });
+             simdnorm::LayerNorm<float>(a.x.cols(), 1e-5F).backward(a.y, a.residual, a.moments, a.y);
+           }}};
+}
+
 struct Operation {
   const char* name;
   bool forward;
@@ -117,11 +158,16 @@ Arrays& arrays_of(const Shape& shape) {
 bool is_right(const Operation& operation, const Way& way, Arrays& a) {
   if (operation.forward) a.sum.setZero();
   operation.ways.front().run(a);
-  const Rows sum = a.sum, y = a.y;
+  const Rows sum = a.sum, y = a.y, dscale = a.dscale, dshift = a.dshift;
   if (operation.forward) a.sum.setZero();
   a.y.setZero();
   way.run(a);
-  return ((a.sum - sum).abs() <= 1e-5F).all() && ((a.y - y).abs() <= 1e-4F * (1 + y.abs())).all();
+  const auto near = [&](const Rows& got, const Rows& expected, float units) {
+    return ((got - expected).abs() <= units * (1 + expected.abs())).all();
+  };
+  const float of_samples = 1e-5F * static_cast<float>(a.rows_per_sample());
+  return ((a.sum - sum).abs() <= 1e-5F).all() && near(a.y, y, 1e-4F) && near(a.dscale, dscale, of_samples) &&
+         near(a.dshift, dshift, of_samples);
 }
 
 }  // namespace
@@ -132,7 +178,9 @@ int main(int argc, char** argv) {
       {"rms_norm_of_sum", true, Norm::rms, residual_sums<Norm::rms>()},
       {"layer_norm_added", true, Norm::layer, added_norms<Norm::layer>()},
       {"layer_norm_backward_added", false, Norm::layer, added_gradients<Norm::layer>()},
-      {"rms_norm_backward_added", false, Norm::rms, added_gradients<Norm::rms>()}};
+      {"rms_norm_backward_added", false, Norm::rms, added_gradients<Norm::rms>()},
+      {"layer_norm_modulated", true, Norm::layer, modulated_norms()},
+      {"layer_norm_backward_modulated", false, Norm::layer, modulated_gradients()}};
   for (const Operation& operation : operations) {
     for (const Shape& shape : all_shapes()) {
       const std::string prefix = std::string(operation.name) + "/" + path(shape) + "/";
@@ -153,6 +201,7 @@ int main(int argc, char** argv) {
       for (const Way& way : operation.ways) {
         time(way.name, [&operation, &way, shape](benchmark::State& state) {
           Arrays& a = arrays_of(shape);
+          simdnorm::LayerNorm<float>(a.x.cols(), 1e-5F).forward(a.residual, a.between);
           norm_of<Norm::layer>(a).forward(a.residual, a.y, a.moments);
           if (operation.norm == Norm::rms) norm_of<Norm::rms>(a).forward(a.residual, a.y, a.moments);
           if (!operation.forward) a.sum = Rows::Random(a.x.rows(), a.x.cols());

@@ -80,6 +80,8 @@ class Check {
   /// The beginning of an error's words, and its end.
   SIMDNORM_COLD Message message() const { return Message() << operation_ << ": "; }
   RowShape shape() const { return shape_; }
+  /// The same call's check of an operand that has a shape of its own.
+  Check of_shape(RowShape shape) const { return {operation_, shape}; }
   [[noreturn]] SIMDNORM_COLD void stop(Message& words) const {
     words << " (rows " << shape_.rows << ", hidden " << shape_.hidden;
     if (shape_.after != 1) words << ", after " << shape_.after;
@@ -146,8 +148,8 @@ template <Use How, class T> struct ArrayOf {
 template <class T> ArrayOf<Use::reads, T> read_array(const T* data, Index count) { return {data, count}; }
 template <class T> ArrayOf<Use::writes, T> written_array(const T* data, Index count) { return {data, count}; }
 
-/// then(...) with what an argument is made of, as Touched. (Of other arguments than rows as they are: kernel/quantize.hpp,
-/// kernel/residual_sum.hpp, kernel/residual_add.hpp.)
+/// then(...) with what an argument is made of, as Touched. (Of other arguments than rows as they are: headers of
+/// kernel/, such as quantize.hpp.)
 template <class Then> void touch(const Check&, const char*, std::nullptr_t, const Then& then) { then(); }
 template <class X, class Then>
 SIMDNORM_INLINE void touch(const Check& check, const char* name, const Strided<const X>& x,

@@ -3,6 +3,8 @@
 
 #include "check.hpp"
 #include "kernel/backward.hpp"
+#include "kernel/gathered.hpp"
+#include "kernel/mapped.hpp"
 #include "kernel/quantize.hpp"
 #include "kernel/residual_add.hpp"
 #include "kernel/residual_sum.hpp"
@@ -15,8 +17,8 @@ namespace simdnorm {
 ///
 /// x, y: rows, a pointer or a Strided each, see RowShape. gamma, beta: (hidden), nullptr for 1 and 0. Each of the four
 /// holds float, double, BFloat16 or Float16, whatever the others hold. x may also be residual_sum(...) of
-/// kernel/residual_sum.hpp, y added(...) of kernel/residual_add.hpp, or per_token(...) or per_tensor(...) of
-/// kernel/quantize.hpp: codes of 8 bits.
+/// kernel/residual_sum.hpp or gathered(...) of kernel/gathered.hpp, y added(...) of kernel/residual_add.hpp, mapped(...) of
+/// kernel/mapped.hpp, or, as codes of 8 bits, per_token(...) or per_tensor(...) of kernel/quantize.hpp.
 /// moments: (rows), what backward needs; nullptr where nobody does.
 /// y may be x, if both hold the same type or types of the same size; nothing else may overlap.
 ///

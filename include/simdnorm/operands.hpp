@@ -5,18 +5,17 @@
 
 namespace simdnorm {
 
-template <class X> constexpr bool is_operand() {
-  return std::is_void_v<element_t<X>> || simd::is_number<element_t<X>>;
-}
+template <class X>
+inline constexpr bool is_operand = std::is_void_v<element_t<X>> || simd::is_number<element_t<X>>;
 
 /// y in codes of 8 bits.
 template <class X> inline constexpr bool has_codes = false;
 
 /// The type of an operand, as far as it says what a call computes in. (Of several operands as one argument:
-/// kernel/residual_sum.hpp, kernel/residual_add.hpp.)
+/// headers of kernel/, such as residual_sum.hpp.)
 template <class X> struct ComputedIn {
   static_assert(
-      is_operand<X>(),
+      is_operand<X>,
       "simdnorm: operands hold float, double, BFloat16, Float16, or a type that has a simd::Storage");
   using type = element_t<X>;
 };

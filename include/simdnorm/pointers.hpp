@@ -2,5 +2,6 @@
 #pragma once
 
 #include "layer_norm.hpp"
+#include "modulated_norm.hpp"
 #include "quantize.hpp"
 #include "rms_norm.hpp"

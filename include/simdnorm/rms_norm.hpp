@@ -3,6 +3,8 @@
 
 #include "check.hpp"
 #include "kernel/backward.hpp"
+#include "kernel/gathered.hpp"
+#include "kernel/mapped.hpp"
 #include "kernel/quantize.hpp"
 #include "kernel/residual_add.hpp"
 #include "kernel/residual_sum.hpp"

@@ -116,6 +116,13 @@ SIMDNORM_INLINE Vector<T, Arch> max_magnitude(Vector<T, Arch> a, Vector<T, Arch>
   return {R::max(R::abs(a.value), R::abs(b.value))};
 }
 
+/// f of a as an xsimd batch, or as a number where there is no xsimd: for what xsimd has and no kernel needs.
+template <class T, class Arch, class F>
+SIMDNORM_INLINE Vector<T, Arch> by_batch(Vector<T, Arch> a, const F& f) {
+  using R = Register<T, Arch>;
+  return {static_cast<typename R::type>(f(typename R::Batch(a.value)))};
+}
+
 template <class F, int... I> SIMDNORM_INLINE void unroll(F&& f, std::integer_sequence<int, I...>) {
   (f(std::integral_constant<int, I>{}), ...);
 }

@@ -140,6 +140,7 @@ template <class T, class Arch> struct Register {
 #endif
 
 template <class T> struct Register<T, NoSimd> {
+  using Batch = T;
   using type = T;
   static constexpr int width = 1;
 

@@ -2,5 +2,6 @@
 #pragma once
 
 #include "eigen/layer_norm.hpp"
+#include "eigen/modulated_norm.hpp"
 #include "eigen/rms_norm.hpp"
 #include "pointers.hpp"

@@ -106,7 +106,7 @@ template <class T> constexpr Strided<T> written_rows(RowShape, const Strided<T>&
 constexpr std::nullptr_t read_rows(RowShape, std::nullptr_t) { return nullptr; }
 constexpr std::nullptr_t written_rows(RowShape, std::nullptr_t) { return nullptr; }
 /// The rows that an argument of a call consists of, first those that it is named after. (Of others than rows as they are:
-/// kernel/quantize.hpp, kernel/residual_sum.hpp, kernel/residual_add.hpp.)
+/// other headers of kernel/, such as residual_sum.hpp.)
 constexpr std::tuple<> operands_of(std::nullptr_t) { return {}; }
 template <class X> constexpr auto operands_of(const Strided<X>& rows) { return std::tuple<Strided<X>>(rows); }
 

@@ -17,8 +17,8 @@ template <class T> SIMDNORM_NOINLINE T plus(T a, T b) { return a + b; }
 template <class T> SIMDNORM_NOINLINE T times(T a, T b) { return a * b; }
 template <class T> T canonical(T a) { return a == a ? a : nan_of<T>; }
 
-// Rows for each path through the kernels, of x and of a residual: a third of its rows are zeros, which leaves those of x; a
-// third have an infinity where x has one, some of the other sign.
+// Rows for each path through the kernels, of x and of a residual: a third of its rows are zeros, which leaves those of x; the
+// others have an infinity where x has one, half of them of the other sign.
 template <class X, class R, class P> struct SumProblem {
   Stored<X, P> in;
   std::vector<R> residual, dsum;
@@ -34,7 +34,7 @@ template <class X, class R, class P> struct SumProblem {
         R& here = residual[size(r * hidden + c)];
         const double x = value_of(in.x[size(r * hidden + c)]);
         if (r % 3 == 0) here = number<R>(0);
-        if (r % 3 == 1 && std::isinf(x)) here = number<R>(r % 2 == 0 ? x : -x);
+        if (r % 3 > 0 && std::isinf(x)) here = number<R>(r % 3 == 1 ? -x : x);
       }
     }
   }

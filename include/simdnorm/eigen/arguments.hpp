@@ -1,6 +1,8 @@
-// Arguments of a call that are more than one Eigen object: y as codes, sums with a residual. Each is a view.
+// Arguments of a call that are more than one Eigen object: y as codes, sums with a residual, results of a function. Each is
+// a view.
 #pragma once
 
+#include "../kernel/mapped.hpp"
 #include "../kernel/quantize.hpp"
 #include "../kernel/residual_add.hpp"
 #include "../kernel/residual_sum.hpp"
@@ -31,7 +33,7 @@ TensorPerTensor<std::remove_reference_t<Q>> per_tensor(Q&& y, float scale, int z
   return {y, scale, zero_point};
 }
 
-// --- residuals: ResidualSum, Added and ResidualGradients of kernel/residual_*.hpp ---
+// --- residuals: ResidualSum, Added and ResidualGradients of kernel/residual_*.hpp; Mapped of kernel/mapped.hpp ---
 
 /// An object, or that there is none.
 template <class X> struct View { X& object; };
@@ -78,6 +80,16 @@ TensorAdded<Addend, std::remove_reference_t<Y>> added(const Addend& addend, Y&& 
   return {{addend}, {y}};
 }
 
+template <class Function, class Y> struct TensorMapped {
+  Function function;
+  View<Y> y;
+};
+/// As y of a forward, function(norm(x)): see kernel/mapped.hpp.
+template <class Function, class Y, class = std::enable_if_t<has_memory<std::decay_t<Y>>()>>
+TensorMapped<Function, std::remove_reference_t<Y>> mapped(const Function& function, Y&& y) {
+  return {function, {y}};
+}
+
 template <class Dsum, class Dx, class Dresidual, class Alpha = std::nullptr_t>
 struct TensorResidualGradients {
   Dsum dsum;
@@ -118,6 +130,7 @@ template <class Q> struct ScalarOf<TensorPerTensor<Q>> { using type = void; };
 template <class X, class R, class S, class B, class A> struct ScalarOf<TensorResidualSum<X, R, S, B, A>> {
   using type = scalar_t<View<X>, View<R>, S, B>;
 };
+template <class F, class Y> struct ScalarOf<TensorMapped<F, Y>> { using type = scalar_t<View<Y>>; };
 template <class R, class Y> struct ScalarOf<TensorAdded<R, Y>> { using type = scalar_t<View<R>, View<Y>>; };
 
 /// The argument as the operators take it. Call: of functor.hpp.
@@ -159,6 +172,10 @@ auto as_rows(const Call& call, const char* name, const TensorResidualSum<X, R, S
 template <class Call, class R, class Y>
 auto as_rows(const Call& call, const char* name, const TensorAdded<R, Y>& a) {
   return Added{as_rows(call, "addend", a.addend), as_rows(call, name, a.y)};
+}
+template <class Call, class F, class Y>
+auto as_rows(const Call& call, const char* name, const TensorMapped<F, Y>& a) {
+  return Mapped{a.function, as_rows(call, name, a.y)};
 }
 template <class Call, class S, class X, class R, class A>
 auto as_rows(const Call& call, const char* name, const TensorResidualGradients<S, X, R, A>& a) {

@@ -29,8 +29,9 @@ template <class T> class Moments {
 /// and no other call allocates. One for each call at a time.
 template <class T> class Workspace {
  public:
-  void* reserve(RowShape shape) {
-    const auto doubles = static_cast<std::size_t>(gradient_workspace_bytes<T>(shape)) / sizeof(double);
+  void* reserve(RowShape shape) { return reserve_bytes(gradient_workspace_bytes<T>(shape)); }
+  void* reserve_bytes(Index bytes) {
+    const auto doubles = static_cast<std::size_t>(bytes) / sizeof(double);
     if (memory_.size() < doubles) memory_.resize(doubles);
     return memory_.data();
   }

@@ -170,11 +170,11 @@ void backward_with_parameters(RowShape shape, const Dy& dy, const LoadedRows<X>&
 }
 
 /// Backward from dy and x to dx, and to dgamma and dbeta where they are not null, with the blocks that fit
-/// how they lie in memory.
+/// how they lie in memory; `of_call` as in forward_part.
 template <class Statistic, class Casting, class Dy, class X, class P, class T, class Dx, class G,
           class Executor>
-void backward_rows(RowShape shape, const Strided<const Dy>& dy, const Strided<const X>& x, const P* gamma,
-                   const RowMoments<T>* moments, const Dx& dx, G* dgamma, G* dbeta,
+void backward_part(RowShape shape, RowShape of_call, const Strided<const Dy>& dy, const Strided<const X>& x,
+                   const P* gamma, const RowMoments<T>* moments, const Dx& dx, G* dgamma, G* dbeta,
                    const GradientOptions& options, Executor&& executor) {
   if (shape.rows == 0) {
     for (G* gradient : {dgamma, dbeta})
@@ -187,7 +187,7 @@ void backward_rows(RowShape shape, const Strided<const Dy>& dy, const Strided<co
   const auto read = std::tuple_cat(operands_of(dy), operands_of(x));
   with_blocks<T>(shape, std::tuple_cat(read, operands_of(dx)), [&](auto type_of_blocks) {
     using Blocks = typename decltype(type_of_blocks)::type;
-    with_sink<2, Blocks>(shape, read, dx, [&](const auto& dx_rows, const auto& writer) {
+    with_sink<2, Blocks>(of_call, read, dx, [&](const auto& dx_rows, const auto& writer) {
       if (dgamma == nullptr && dbeta == nullptr) {
         backward<Blocks, Statistic>(shape, dy_rows, x_rows, scale, moments, dx_rows, writer,
                                     NoParameterGradient{}, executor);
@@ -197,6 +197,16 @@ void backward_rows(RowShape shape, const Strided<const Dy>& dy, const Strided<co
       }
     });
   });
+}
+
+/// The same of all rows.
+template <class Statistic, class Casting, class Dy, class X, class P, class T, class Dx, class G,
+          class Executor>
+void backward_rows(RowShape shape, const Strided<const Dy>& dy, const Strided<const X>& x, const P* gamma,
+                   const RowMoments<T>* moments, const Dx& dx, G* dgamma, G* dbeta,
+                   const GradientOptions& options, Executor&& executor) {
+  backward_part<Statistic, Casting>(shape, shape, dy, x, gamma, moments, dx, dgamma, dbeta, options,
+                                    executor);
 }
 
 }  // namespace simdnorm

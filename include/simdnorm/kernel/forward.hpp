@@ -73,19 +73,27 @@ void forward(RowShape shape, const Source& source, const Statistic& statistic, c
   });
 }
 
-/// Forward from x to y, with the blocks that fit how they lie in memory.
+/// Forward from x to y, with the blocks that fit how they lie in memory; `of_call` is the shape of the call that these rows
+/// are a part of, which decides how they are written.
 template <class Statistic, class X, class Epilogue, class Y, class T, class Executor>
-void forward_rows(RowShape shape, const X& x, const Statistic& statistic, const Epilogue& epilogue,
-                  const Y& y, RowMoments<T>* moments, Executor&& executor) {
+void forward_part(RowShape shape, RowShape of_call, const X& x, const Statistic& statistic,
+                  const Epilogue& epilogue, const Y& y, RowMoments<T>* moments, Executor&& executor) {
   if (shape.rows == 0) return;
   const auto read = operands_of(x);
   with_blocks<T>(shape, std::tuple_cat(read, operands_of(y)), [&](auto type_of_blocks) {
     using Blocks = typename decltype(type_of_blocks)::type;
-    with_sink<1, Blocks>(shape, read, y, [&](const auto& sink, const auto& writer) {
+    with_sink<1, Blocks>(of_call, read, y, [&](const auto& sink, const auto& writer) {
       forward<Blocks>(shape, source_of<T>(x), statistic, epilogue, sink, writer, MomentsSink<T>{moments},
                       executor);
     });
   });
+}
+
+/// The same of all rows.
+template <class Statistic, class X, class Epilogue, class Y, class T, class Executor>
+void forward_rows(RowShape shape, const X& x, const Statistic& statistic, const Epilogue& epilogue,
+                  const Y& y, RowMoments<T>* moments, Executor&& executor) {
+  forward_part(shape, shape, x, statistic, epilogue, y, moments, executor);
 }
 
 }  // namespace simdnorm

@@ -1,0 +1,75 @@
+// Results that a function of the user's own maps on before they are stored: an activation, for example.
+#pragma once
+
+#include "../check.hpp"
+#include "../operands.hpp"
+#include "writer.hpp"
+
+namespace simdnorm {
+
+/// function(what is stored), on the way to another sink.
+template <class Sink, class Function> struct MappedSink {
+  Sink sink;
+  Function function;
+
+  template <class Block, class Lanes>
+  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
+    sink.store(block, at, simd::canonical(function(values)));
+  }
+  template <class Block> SIMDNORM_INLINE const MappedSink& begin(const Block&) const { return *this; }
+  template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
+};
+
+/// The same where the rows may be written past the caches.
+template <class U, class Function> struct MappedRows : MappedSink<StoredRows<U>, Function> {
+  Strided<U> operand;
+  MappedRows(const Strided<U>& rows, const Function& f)
+      : MappedSink<StoredRows<U>, Function>{{rows}, f}, operand(rows) {}
+
+  auto streamed(Index /*rows_ahead*/) const {
+    return MappedSink<StreamedLines<U>, Function>{{operand}, this->function};
+  }
+};
+
+/// As y of a forward. Made by mapped.
+template <class Function, class Y> struct Mapped {
+  Function function;
+  Y y;
+};
+template <class F, class Y> Mapped(F, Y) -> Mapped<F, Y>;
+
+/// As y of a forward: y = function(norm(x)), in the pass of the norm.
+/// function: copied; function(v) gives a v for every v of simd::Vector (simd.hpp), of T, which the call computes in, and of
+/// any width, which has + - * / and broadcast, and simd::by_batch for what xsimd has. It is called from several threads at once if the
+/// call is, on lanes, too, that are not stored. y: rows, a pointer or Strided, of any type of numbers, as y of the call may be.
+/// Computes norm(x) in T, rounded, then function, whose NaNs become the canonical one, then rounds to y's type. The bits are
+/// those of every instruction set if function's are: those of +, -, * and / of vectors are.
+/// Errors: those of the call.
+template <class Function, class Y, class = element_t<Y>>
+Mapped<Function, Y> mapped(const Function& function, Y y) {
+  static_assert(!std::is_void_v<element_t<Y>>, "simdnorm: mapped: y is rows of numbers, not of codes");
+  return {function, y};
+}
+
+template <class F, class Y> struct ComputedIn<Mapped<F, Y>> { using type = operands_t<Y>; };
+
+template <class F, class Y> auto written_rows(RowShape shape, const Mapped<F, Y>& a) {
+  return Mapped{a.function, written_rows(shape, a.y)};
+}
+template <class F, class Y> auto operands_of(const Mapped<F, Y>& a) { return operands_of(a.y); }
+template <class F, class Y, class Then>
+SIMDNORM_INLINE void touch(const Check& check, const char* name, const Mapped<F, Y>& a, const Then& then) {
+  touch(check, name, a.y, then);
+}
+
+template <int Rows, class Blocks, class Read, class F, class U, class Run>
+void with_sink(RowShape shape, const Read& read, const Mapped<F, Strided<U>>& a, const Run& run) {
+  const MappedRows<U, F> sink{a.y, a.function};
+  if constexpr (Blocks::across) {
+    run(sink, DirectWriter{});
+  } else {
+    with_writer<Rows, Blocks>(shape, read, a.y, [&](const auto& writer) { run(sink, writer); });
+  }
+}
+
+}  // namespace simdnorm
