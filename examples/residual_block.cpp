@@ -1,7 +1,7 @@
 // residual_block: where a norm may stand around a linear layer and its residual, forward and backward by hand, each in one
 // pass with the addition beside it.
 //   pre-norm,   as in Llama:     y = x + rms_norm(x) w
-//   DeepNorm:                    y = layer_norm(alpha x + (x w + b)); alpha = 1 is post-norm, as in BERT
+//   DeepNorm:                    y = layer_norm(alpha x + dropout(x w + b)); alpha = 1 is post-norm, as in BERT
 //   sandwich,   as in Gemma 2:   y = x + rms_norm(rms_norm(x) w)
 // Every gradient is checked against finite differences in double.
 #include <simdnorm/simdnorm.hpp>
@@ -41,6 +41,8 @@ struct PreNormBlock {
 
 struct DeepNormBlock {
   double alpha = 1.7;
+  simdnorm::Dropout dropout{
+      0.1, 1234};  // the same mask in forward and backward: seed and stream change with the step
   Matrix w = Matrix::Random(hidden, hidden);                             // (hidden, hidden)
   Vector b = Vector::Random(hidden);                                     // (hidden)
   Vector gamma = Vector::Random(hidden), beta = Vector::Random(hidden);  // (hidden)
@@ -52,14 +54,16 @@ struct DeepNormBlock {
   void forward(const Matrix& x, Matrix& y) {
     sum.noalias() = x * w;  // the sum is written over the branch
     simdnorm::LayerNorm<double>(gamma, beta, 1e-5)
-        .forward(simdnorm::residual_sum(sum, x, sum).bias(b).alpha(alpha), y, moments);
+        .forward(simdnorm::residual_sum(simdnorm::dropped(sum, dropout).bias(b), x, sum).alpha(alpha), y,
+                 moments);
   }
 
   void backward(const Matrix& dy, const Matrix& x, Matrix& dx) {
     Matrix dbranch(tokens, hidden);
     simdnorm::LayerNorm<double>(gamma, beta, 1e-5)
-        .backward(dy, sum, moments, simdnorm::residual_gradients(nullptr, dbranch, dx).alpha(alpha), dgamma,
-                  dbeta);
+        .backward(dy, sum, moments,
+                  simdnorm::residual_gradients(nullptr, simdnorm::dropped(dbranch, dropout), dx).alpha(alpha),
+                  dgamma, dbeta);
     db = dbranch.colwise().sum();
     dw.noalias() = x.transpose() * dbranch;
     dx.noalias() += dbranch * w.transpose();

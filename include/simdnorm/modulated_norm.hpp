@@ -3,6 +3,7 @@
 
 #include "check.hpp"
 #include "kernel/backward.hpp"
+#include "kernel/dropout.hpp"
 #include "kernel/gathered.hpp"
 #include "kernel/mapped.hpp"
 #include "kernel/quantize.hpp"
@@ -37,6 +38,11 @@ template <class S, class X, class R, class A>
 auto rows_from(RowShape shape, const ResidualGradients<S, X, R, A>& a, Index row) {
   return ResidualGradients{rows_from(shape, a.dsum, row), rows_from(shape, a.dx, row),
                            rows_from(shape, a.dresidual, row), a.residual_scale};
+}
+template <class X, class B> auto rows_from(RowShape shape, const Dropped<X, B>& a, Index row) {
+  Dropout dropout = a.dropout;
+  dropout.first_row += row;
+  return Dropped{rows_from(shape, a.x, row), dropout, a.bias_values};
 }
 template <class F, class Y> auto rows_from(RowShape shape, const Mapped<F, Y>& a, Index row) {
   return Mapped{a.function, rows_from(shape, a.y, row)};

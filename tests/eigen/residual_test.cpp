@@ -11,6 +11,7 @@
 namespace {
 
 using simdnorm::added;
+using simdnorm::dropped;
 using simdnorm::Index;
 using simdnorm::LayerNorm;
 using simdnorm::Moments;
@@ -72,6 +73,34 @@ TEST_F(EigenResidual, SumsHaveTheBitsOfPointers) {
   rms.forward(residual_sum(x, residual, nullptr), y, moments);
   rms.forward(residual_sum(x, residual, sum), y_expected);
   EXPECT_TRUE(same(y, y_expected));
+}
+
+TEST_F(EigenResidual, DroppedOperandsHaveTheBitsOfPointers) {
+  const simdnorm::Dropout dropout{0.4, 99, 3};
+  Tensor<float> sum(batch, tokens, hidden), sum_expected = sum, y = sum, expected = sum, dresidual = sum;
+  Tensor<bfloat16> dx(batch, tokens, hidden), dx_expected = dx;
+  Moments<float> moments;
+  norm.forward(residual_sum(dropped(x, dropout).bias(bias), residual, sum), dropped(y, dropout), moments);
+  simdnorm::layer_norm_forward(
+      shape, residual_sum(dropped(bits(x), dropout).bias(bias.data()), residual.data(), sum_expected.data()),
+      gamma.data(), beta.data(), 1e-5F, dropped(expected.data(), dropout));
+  EXPECT_TRUE(same(sum, sum_expected));
+  EXPECT_TRUE(same(y, expected));
+  norm.backward(dy, sum, moments, residual_gradients(dsum, dropped(dx, dropout), dresidual));
+  simdnorm::layer_norm_backward(
+      shape, dy.data(), sum.data(), gamma.data(), moments.data(),
+      residual_gradients(dsum.data(), dropped(bits(dx_expected), dropout), expected.data()));
+  EXPECT_TRUE(same(dx, dx_expected));
+  EXPECT_TRUE(same(dresidual, expected));
+  const Tensor<bfloat16>& read_only = x;
+  norm.forward(dropped(read_only, dropout), y, moments);
+  simdnorm::layer_norm_forward(shape, dropped(bits(x), dropout), gamma.data(), beta.data(), 1e-5F,
+                               expected.data());
+  EXPECT_TRUE(same(y, expected));
+  norm.backward(dy, x, moments, dropped(dx, dropout));
+  simdnorm::layer_norm_backward(shape, dy.data(), bits(x), gamma.data(), moments.data(),
+                                dropped(bits(dx_expected), dropout));
+  EXPECT_TRUE(same(dx, dx_expected));
 }
 
 TEST_F(EigenResidual, AddedResultsHaveTheBitsOfPointers) {

@@ -2,6 +2,7 @@
 // a view.
 #pragma once
 
+#include "../kernel/dropout.hpp"
 #include "../kernel/mapped.hpp"
 #include "../kernel/quantize.hpp"
 #include "../kernel/residual_add.hpp"
@@ -33,7 +34,7 @@ TensorPerTensor<std::remove_reference_t<Q>> per_tensor(Q&& y, float scale, int z
   return {y, scale, zero_point};
 }
 
-// --- residuals: ResidualSum, Added and ResidualGradients of kernel/residual_*.hpp; Mapped of kernel/mapped.hpp ---
+// --- residuals: ResidualSum, Added and ResidualGradients of kernel/residual_*.hpp; Dropped and Mapped of kernel/ ---
 
 /// An object, or that there is none.
 template <class X> struct View { X& object; };
@@ -42,9 +43,27 @@ template <class X> View<std::remove_reference_t<X>> view(X&& object) { return {o
 inline View<std::nullptr_t> view(std::nullptr_t) { return {}; }
 template <class X> using view_t = decltype(view(std::declval<X>()));
 
+template <class X, class Bias = View<std::nullptr_t>> struct TensorDropped {
+  View<X> x;
+  Dropout dropout;
+  Bias bias_values;
+
+  /// A vector (hidden) of any type, added to every row of x before; of an x that is read.
+  template <class NewBias> TensorDropped<X, View<const NewBias>> bias(const NewBias& values) const {
+    return {x, dropout, {values}};
+  }
+};
+/// x times a mask: as x of a forward or of residual_sum, as y of a forward, as dx of a backward or of residual_gradients. See
+/// kernel/dropout.hpp.
+template <class X, class = std::enable_if_t<has_memory<std::decay_t<X>>()>>
+TensorDropped<std::remove_reference_t<X>> dropped(X&& x, const Dropout& dropout) {
+  return {{x}, dropout, {}};
+}
+
+/// X: a View, or TensorDropped.
 template <class X, class Residual, class Sum, class Bias = View<std::nullptr_t>, class Alpha = std::nullptr_t>
 struct TensorResidualSum {
-  View<const X> x;
+  X x;
   View<const Residual> residual;
   Sum sum;
   Bias bias_values;
@@ -65,8 +84,15 @@ struct TensorResidualSum {
 /// All have the shape of x. See kernel/residual_sum.hpp, of what may be what, and of what is rounded.
 template <class X, class Residual, class Sum,
           class = std::enable_if_t<has_memory<X>() && has_memory<Residual>()>>
-TensorResidualSum<X, Residual, view_t<Sum>> residual_sum(const X& x, const Residual& residual, Sum&& sum) {
+TensorResidualSum<View<const X>, Residual, view_t<Sum>> residual_sum(const X& x, const Residual& residual,
+                                                                     Sum&& sum) {
   return {{x}, {residual}, view(sum), {}, nullptr};
+}
+template <class X, class B, class Residual, class Sum, class = std::enable_if_t<has_memory<Residual>()>>
+TensorResidualSum<TensorDropped<X, B>, Residual, view_t<Sum>> residual_sum(const TensorDropped<X, B>& x,
+                                                                           const Residual& residual,
+                                                                           Sum&& sum) {
+  return {x, {residual}, view(sum), {}, nullptr};
 }
 
 template <class Addend, class Y> struct TensorAdded {
@@ -90,10 +116,11 @@ TensorMapped<Function, std::remove_reference_t<Y>> mapped(const Function& functi
   return {function, {y}};
 }
 
+/// Dx: a View, or TensorDropped.
 template <class Dsum, class Dx, class Dresidual, class Alpha = std::nullptr_t>
 struct TensorResidualGradients {
   Dsum dsum;
-  View<Dx> dx;
+  Dx dx;
   View<Dresidual> dresidual;
   Alpha residual_scale;
 
@@ -106,18 +133,27 @@ struct TensorResidualGradients {
 /// nullptr, and dx or dresidual.
 template <class Dsum, class Dx, class Dresidual,
           class = std::enable_if_t<has_memory<std::decay_t<Dx>>() && has_memory<std::decay_t<Dresidual>>()>>
-TensorResidualGradients<view_t<const Dsum&>, std::remove_reference_t<Dx>, std::remove_reference_t<Dresidual>>
+TensorResidualGradients<view_t<const Dsum&>, View<std::remove_reference_t<Dx>>,
+                        std::remove_reference_t<Dresidual>>
 residual_gradients(const Dsum& dsum, Dx&& dx, Dresidual&& dresidual) {
   return {view(dsum), {dx}, {dresidual}, nullptr};
+}
+template <class Dsum, class X, class Dresidual,
+          class = std::enable_if_t<has_memory<std::decay_t<Dresidual>>()>>
+TensorResidualGradients<view_t<const Dsum&>, TensorDropped<X>, std::remove_reference_t<Dresidual>>
+residual_gradients(const Dsum& dsum, const TensorDropped<X>& dx, Dresidual&& dresidual) {
+  return {view(dsum), dx, {dresidual}, nullptr};
 }
 
 // --- what a call asks of an argument ---
 
 /// The object that a call's shape is taken from.
 template <class X> const X& shape_of(const X& x) { return x; }
+template <class X> const X& shape_of(const View<X>& x) { return x.object; }
+template <class X, class B> const X& shape_of(const TensorDropped<X, B>& x) { return x.x.object; }
 template <class X, class R, class S, class B, class A>
-const X& shape_of(const TensorResidualSum<X, R, S, B, A>& sum) {
-  return sum.x.object;
+const auto& shape_of(const TensorResidualSum<X, R, S, B, A>& sum) {
+  return shape_of(sum.x);
 }
 
 /// The type of its numbers, as far as it says what a call computes in.
@@ -128,8 +164,9 @@ template <class... X> using scalar_t = compute_t<typename ScalarOf<std::decay_t<
 template <class Q, class Scales> struct ScalarOf<TensorPerToken<Q, Scales>> { using type = void; };
 template <class Q> struct ScalarOf<TensorPerTensor<Q>> { using type = void; };
 template <class X, class R, class S, class B, class A> struct ScalarOf<TensorResidualSum<X, R, S, B, A>> {
-  using type = scalar_t<View<X>, View<R>, S, B>;
+  using type = scalar_t<X, View<R>, S, B>;
 };
+template <class X, class B> struct ScalarOf<TensorDropped<X, B>> { using type = scalar_t<View<X>, B>; };
 template <class F, class Y> struct ScalarOf<TensorMapped<F, Y>> { using type = scalar_t<View<Y>>; };
 template <class R, class Y> struct ScalarOf<TensorAdded<R, Y>> { using type = scalar_t<View<R>, View<Y>>; };
 
@@ -163,6 +200,10 @@ template <class Call> std::nullptr_t as_vector(const Call&, const char*, View<st
 }
 template <class Call, class X> auto as_vector(const Call& call, const char* name, View<const X> x) {
   return call.read_vector(name, x.object);
+}
+template <class Call, class X, class B>
+auto as_rows(const Call& call, const char* name, const TensorDropped<X, B>& a) {
+  return Dropped{as_rows(call, name, a.x), a.dropout, as_vector(call, "bias", a.bias_values)};
 }
 template <class Call, class X, class R, class S, class B, class A>
 auto as_rows(const Call& call, const char* name, const TensorResidualSum<X, R, S, B, A>& a) {

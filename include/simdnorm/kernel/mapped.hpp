@@ -1,4 +1,4 @@
-// Results that a function of the user's own maps on before they are stored: an activation, for example.
+// Results that are mapped on before they are stored: by a function of the user's own, an activation for example.
 #pragma once
 
 #include "../check.hpp"
@@ -7,29 +7,66 @@
 
 namespace simdnorm {
 
-/// function(what is stored), on the way to another sink.
-template <class Sink, class Function> struct MappedSink {
+// --- sinks ---
+
+/// map(block, at, what is stored), on the way to another sink.
+template <class Sink, class Map> struct MappedSink {
   Sink sink;
-  Function function;
+  Map map;
 
   template <class Block, class Lanes>
   SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
-    sink.store(block, at, simd::canonical(function(values)));
+    sink.store(block, at, simd::canonical(map(block, at, values)));
   }
   template <class Block> SIMDNORM_INLINE const MappedSink& begin(const Block&) const { return *this; }
   template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
 };
 
 /// The same where the rows may be written past the caches.
-template <class U, class Function> struct MappedRows : MappedSink<StoredRows<U>, Function> {
+template <class U, class Map> struct MappedRows : MappedSink<StoredRows<U>, Map> {
   Strided<U> operand;
-  MappedRows(const Strided<U>& rows, const Function& f)
-      : MappedSink<StoredRows<U>, Function>{{rows}, f}, operand(rows) {}
+  MappedRows(const Strided<U>& rows, const Map& of_results)
+      : MappedSink<StoredRows<U>, Map>{{rows}, of_results}, operand(rows) {}
 
   auto streamed(Index /*rows_ahead*/) const {
-    return MappedSink<StreamedLines<U>, Function>{{operand}, this->function};
+    return MappedSink<StreamedLines<U>, Map>{{operand}, this->map};
   }
 };
+
+/// with_sink for them.
+template <int Rows, class Blocks, class Read, class U, class Map, class Run>
+void with_mapped(RowShape shape, const Read& read, const Strided<U>& rows, const Map& map, const Run& run) {
+  const MappedRows<U, Map> sink{rows, map};
+  if constexpr (Blocks::across) {
+    run(sink, DirectWriter{});
+  } else {
+    with_writer<Rows, Blocks>(shape, read, rows, [&](const auto& writer) { run(sink, writer); });
+  }
+}
+
+// --- maps ---
+
+/// values * number
+template <class T> struct TimesNumber {
+  T number;
+
+  template <class Block, class Lanes, class Vector>
+  SIMDNORM_INLINE Vector operator()(const Block&, At<Lanes>, Vector values) const {
+    return values * Vector::broadcast(number);
+  }
+};
+
+/// function(values)
+template <class Function> struct OfFunction {
+  Function function;
+
+  template <class Block, class Lanes, class Vector>
+  SIMDNORM_INLINE Vector operator()(const Block&, At<Lanes>, Vector values) const {
+    return function(values);
+  }
+};
+
+// --- as an argument ---
 
 /// As y of a forward. Made by mapped.
 template <class Function, class Y> struct Mapped {
@@ -40,8 +77,9 @@ template <class F, class Y> Mapped(F, Y) -> Mapped<F, Y>;
 
 /// As y of a forward: y = function(norm(x)), in the pass of the norm.
 /// function: copied; function(v) gives a v for every v of simd::Vector (simd.hpp), of T, which the call computes in, and of
-/// any width, which has + - * / and broadcast, and simd::by_batch for what xsimd has. It is called from several threads at once if the
-/// call is, on lanes, too, that are not stored. y: rows, a pointer or Strided, of any type of numbers, as y of the call may be.
+/// any width, which has + - * / and broadcast, and simd::by_batch for what xsimd has. It is called from several threads at once
+/// if the call is, on lanes, too, that are not stored. y: rows, a pointer or Strided, of any type of numbers, as y of the call
+/// may be.
 /// Computes norm(x) in T, rounded, then function, whose NaNs become the canonical one, then rounds to y's type. The bits are
 /// those of every instruction set if function's are: those of +, -, * and / of vectors are.
 /// Errors: those of the call.
@@ -61,15 +99,9 @@ template <class F, class Y, class Then>
 SIMDNORM_INLINE void touch(const Check& check, const char* name, const Mapped<F, Y>& a, const Then& then) {
   touch(check, name, a.y, then);
 }
-
 template <int Rows, class Blocks, class Read, class F, class U, class Run>
 void with_sink(RowShape shape, const Read& read, const Mapped<F, Strided<U>>& a, const Run& run) {
-  const MappedRows<U, F> sink{a.y, a.function};
-  if constexpr (Blocks::across) {
-    run(sink, DirectWriter{});
-  } else {
-    with_writer<Rows, Blocks>(shape, read, a.y, [&](const auto& writer) { run(sink, writer); });
-  }
+  with_mapped<Rows, Blocks>(shape, read, a.y, OfFunction<F>{a.function}, run);
 }
 
 }  // namespace simdnorm

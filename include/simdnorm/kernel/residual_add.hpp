@@ -3,6 +3,7 @@
 
 #include "../check.hpp"
 #include "../operands.hpp"
+#include "mapped.hpp"
 #include "writer.hpp"
 
 namespace simdnorm {
@@ -30,17 +31,6 @@ template <class U, class R> struct AddedRows : AddedSink<StoredRows<U>, LoadedRo
 
   auto streamed(Index rows_ahead) const {
     return AddedSink<StreamedLines<U>, FetchedRows<LoadedRows<R>>>{{operand}, {this->addend, rows_ahead}};
-  }
-};
-
-/// What is stored times a number, on the way to another sink.
-template <class Sink, class T> struct TimesSink {
-  Sink sink;
-  T number;
-
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
-    sink.store(block, at, simd::canonical(values * Block::Vector::broadcast(number)));
   }
 };
 
@@ -149,11 +139,14 @@ void with_sink(RowShape shape, const Read& read, const Added<Strided<const R>, S
   }
 }
 
+/// The sink of one of two results. (Of rows that are dropped: dropout.hpp.)
+template <class T, class U> StoredRows<U> sink_of(const Strided<U>& rows) { return {rows}; }
 template <class T, class U> StoredRows<U> times_sink(const Strided<U>& rows, std::nullptr_t) {
   return {rows};
 }
-template <class T, class U> TimesSink<StoredRows<U>, T> times_sink(const Strided<U>& rows, double number) {
-  return {{rows}, static_cast<T>(number)};
+template <class T, class U>
+MappedSink<StoredRows<U>, TimesNumber<T>> times_sink(const Strided<U>& rows, double number) {
+  return {{rows}, {static_cast<T>(number)}};
 }
 template <class Sink> Sink added_sink(const Sink& sink, std::nullptr_t) { return sink; }
 template <class Sink, class S>
@@ -161,10 +154,10 @@ AddedSink<Sink, LoadedRows<S>> added_sink(const Sink& sink, const Strided<const 
   return {sink, {addend}};
 }
 template <int Rows, class Blocks, class Read, class S, class X, class R, class A, class Run>
-void with_sink(RowShape /*shape*/, const Read& /*read*/,
-               const ResidualGradients<S, Strided<X>, Strided<R>, A>& a, const Run& run) {
+void with_sink(RowShape /*shape*/, const Read& /*read*/, const ResidualGradients<S, X, Strided<R>, A>& a,
+               const Run& run) {
   using T = typename Blocks::Scalar;
-  const BothSinks both{StoredRows<X>{a.dx}, times_sink<T>(a.dresidual, a.residual_scale)};
+  const BothSinks both{sink_of<T>(a.dx), times_sink<T>(a.dresidual, a.residual_scale)};
   run(added_sink(both, a.dsum), DirectWriter{});
 }
 

@@ -1,0 +1,118 @@
+// Dropout: the mask is that of its definition, in whatever it is fused with; how often it drops; wrong arguments.
+#include "fusion/dropout.hpp"
+#include "fusion/modulated.hpp"
+#include "support/streaming.hpp"
+
+namespace {
+
+using namespace fusion;
+
+TEST(Dropout, HasTheBitsOfTheComposition) { check_sums<Norm::layer, float, float, float, float, float>(); }
+
+// Past the caches rows begin at any place, so that a vector may begin at any column.
+TEST(Dropout, PastTheCachesToo) {
+  const WithStreaming streaming(Streaming::always);
+  for (Index hidden : {333, 512}) {
+    const SumProblem<float, float, float> p(23, hidden, 5);
+    check_sum<Norm::layer, float, float, float, float, float>(PlacesOfAll(contiguous(23, hidden)), p);
+  }
+}
+
+TEST(Dropout, OfTheSumThatIsNotKept) {
+  constexpr Index rows = 7, hidden = 45;
+  const SumProblem<float, float, float> p(rows, hidden, 5);
+  std::vector<float> sum(size(rows * hidden)), y = sum, expected = sum;
+  const auto forward = [&](float* kept, std::vector<float>& out) {
+    const auto x = dropped(p.in.x.data(), some);
+    if (kept != nullptr) {
+      simdnorm::layer_norm_forward({rows, hidden}, residual_sum(x, p.residual.data(), kept), nullptr, nullptr,
+                                   1e-5F, out.data());
+    } else {
+      simdnorm::layer_norm_forward({rows, hidden}, residual_sum(x, p.residual.data(), nullptr), nullptr,
+                                   nullptr, 1e-5F, out.data());
+    }
+  };
+  forward(sum.data(), expected);
+  forward(nullptr, y);
+  EXPECT_EQ(first_unlike(y, expected), -1);
+  std::vector<float> masked = p.in.x;
+  mask(some, hidden, masked);
+  simdnorm::rms_norm_forward({rows, hidden}, masked.data(), nullptr, 1e-5F, expected.data());
+  simdnorm::rms_norm_forward({rows, hidden}, dropped(p.in.x.data(), some), nullptr, 1e-5F, y.data());
+  EXPECT_EQ(first_unlike(y, expected), -1);
+}
+
+// Each item of a batch has rows of its own in the mask.
+TEST(Dropout, OfModulatedRows) {
+  constexpr Index items = 3, rows = 12, hidden = 37;
+  const ItemProblem<float, float, float> p(rows, hidden, items, 8);
+  std::vector<float> masked = p.in.x, y(masked.size()), expected = y;
+  mask(some, hidden, masked);
+  const auto forward = [&](const auto& x, std::vector<float>& out) {
+    simdnorm::modulated_layer_norm_forward({rows, hidden}, items, x, p.scale.data(), p.shift.data(), 1e-5F,
+                                           out.data());
+  };
+  forward(masked.data(), expected);
+  forward(dropped(p.in.x.data(), some), y);
+  EXPECT_EQ(first_unlike(y, expected), -1);
+}
+
+// y of rows of zeros is beta, here 1: the mask is seen.
+std::vector<float> mask_seen(const Dropout& dropout, Index rows, Index hidden) {
+  const std::vector<float> zeros(size(rows * hidden)), ones(size(hidden), 1.0F);
+  std::vector<float> y(zeros.size());
+  simdnorm::layer_norm_forward({rows, hidden}, zeros.data(), nullptr, ones.data(), 1e-5F,
+                               dropped(y.data(), dropout));
+  return y;
+}
+TEST(Dropout, DropsAsOftenAsItSaysAndOtherElementsForOtherSeeds) {
+  constexpr Index rows = 1000, hidden = 1000;
+  for (double probability : {0.0, 0.1, 0.5, 0.9}) {
+    const std::vector<float> y = mask_seen({probability, 11}, rows, hidden);
+    const auto kept =
+        static_cast<double>(std::count(y.begin(), y.end(), static_cast<float>(1 / (1 - probability))));
+    const auto zero = static_cast<double>(std::count(y.begin(), y.end(), 0.0F));
+    EXPECT_EQ(kept + zero, 1e6);
+    EXPECT_NEAR(zero, 1e6 * probability,
+                5 * std::sqrt(1e6 * probability * (1 - probability)));  // five deviations
+  }
+  const std::vector<float> y = mask_seen(some, 9, 64);
+  const auto differs = [&](Dropout other) { EXPECT_NE(first_unlike(y, mask_seen(other, 9, 64)), -1); };
+  differs({some.probability, some.seed + 1, some.stream});
+  differs({some.probability, some.seed + (std::uint64_t{1} << 32), some.stream});
+  differs({some.probability, some.seed, some.stream + 1});
+  differs({some.probability, some.seed, some.stream, Index{1} << 32});
+  const std::vector<float> later = mask_seen({some.probability, some.seed, some.stream, 4}, 5, 64);
+  EXPECT_EQ(first_unlike(later, {y.begin() + 4 * 64, y.end()}), -1);
+}
+
+TEST(Dropout, RefusesWhatIsNoProbability) {
+  std::vector<float> x(16, 1.0F), y(16, 5.0F);
+  for (double wrong : {-0.1, 1.0, 1.5, std::numeric_limits<double>::quiet_NaN()}) {
+    const auto refused = [&](const auto& call) {
+      try {
+        call();
+        ADD_FAILURE() << "not refused: " << wrong;
+      } catch (const std::invalid_argument& error) {
+        EXPECT_NE(std::string(error.what()).find("the probability of dropout must be at least 0 and below 1"),
+                  std::string::npos)
+            << error.what();
+      }
+    };
+    refused([&] {
+      simdnorm::rms_norm_forward({2, 8}, dropped(x.data(), {wrong, 1}), nullptr, 1e-5F, y.data());
+    });
+    refused([&] {
+      simdnorm::rms_norm_forward({2, 8}, x.data(), nullptr, 1e-5F, dropped(y.data(), {wrong, 1}));
+    });
+  }
+  EXPECT_EQ(y, std::vector<float>(16, 5.0F));
+  try {
+    simdnorm::rms_norm_forward({2, 8}, dropped(x.data(), some).bias(y.data() + 8), nullptr, 1e-5F, y.data());
+    ADD_FAILURE();
+  } catch (const std::invalid_argument& error) {
+    EXPECT_NE(std::string(error.what()).find("overlap"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
