@@ -33,12 +33,16 @@ double difference(const std::vector<float>& table, const std::vector<std::int32_
   const auto hidden = static_cast<std::size_t>(gamma.size());
   double worst = 0;
   for (std::size_t r = 0; r < tokens.size(); ++r) {
-    const float* const x = table.data() + static_cast<std::size_t>(tokens[r]) * hidden;
+    const auto x = [&, row = static_cast<std::size_t>(tokens[r])](std::size_t c) {
+      return static_cast<double>(table[row * hidden + c]);
+    };
     double squares = 0;
-    for (std::size_t c = 0; c < hidden; ++c) squares += double(x[c]) * x[c];
+    for (std::size_t c = 0; c < hidden; ++c) squares += x(c) * x(c);
     const double rstd = 1 / std::sqrt(squares / static_cast<double>(hidden) + 1e-6);
-    for (std::size_t c = 0; c < hidden; ++c)
-      worst = std::fmax(worst, std::abs(y[r * hidden + c] - gelu(x[c] * rstd * gamma.data()[c])));
+    for (std::size_t c = 0; c < hidden; ++c) {
+      const double expected = gelu(x(c) * rstd * static_cast<double>(gamma.data()[c]));
+      worst = std::fmax(worst, std::abs(static_cast<double>(y[r * hidden + c]) - expected));
+    }
   }
   return worst;
 }
