@@ -134,8 +134,8 @@ TEST(Modulated, GradientsAsAsked) {
   EXPECT_EQ(workspace.back(), -1.0);
   EXPECT_NE(workspace[bytes / 3 * 2 / sizeof(double)], -1.0) << "the last item has its own part";
   for (std::size_t i = 0; i < zeros.size(); ++i) {
-    EXPECT_NEAR(added_scale[i], dscale[i] + 2.5F, 1e-4 * std::abs(dscale[i]) + 1e-6);
-    EXPECT_NEAR(added_shift[i], dshift[i] + 2.5F, 1e-4 * std::abs(dshift[i]) + 1e-6);
+    EXPECT_NEAR(added_scale[i], dscale[i] + 2.5F, 1e-4F * std::abs(dscale[i]) + 1e-6F);
+    EXPECT_NEAR(added_shift[i], dshift[i] + 2.5F, 1e-4F * std::abs(dshift[i]) + 1e-6F);
   }
   float* const none = nullptr;
   std::vector<float> one = zeros;
