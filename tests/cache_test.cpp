@@ -76,6 +76,20 @@ TYPED_TEST(Stream, WritesAWholeVectorThatOtherThreadsSee) {
   }).join();
 }
 
+TEST(Streaming, OfNumbersThatLieInMemoryAsAnotherType) {
+  using V = simd::Vector<float>;
+  constexpr std::size_t width = V::width;
+  float values[width];
+  for (std::size_t i = 0; i < width; ++i) values[i] = static_cast<float>(i + 1);
+  alignas(64) BFloat16 memory[3 * 64] = {};
+  simd::stream(memory + 64, simd::load<V>(simd::All{}, values));
+  simd::end_of_streaming();
+  for (std::size_t i = 0; i < 3 * 64; ++i) {
+    const bool inside = i >= 64 && i < 64 + width;
+    EXPECT_EQ(simd::float_of(memory[i]), inside ? values[i - 64] : 0.0F) << i;
+  }
+}
+
 template <std::size_t Count> void check_stream_bytes() {
   alignas(64) unsigned char memory[192], from[64];
   std::fill(memory, memory + 192, static_cast<unsigned char>(0));

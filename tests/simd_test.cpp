@@ -137,17 +137,19 @@ TYPED_TEST(Vectors, ArithmeticIsThatOfNumbers) {
   for (int round = 0; round < 200; ++round) {
     const std::vector<T> a = this->numbers(width), b = this->numbers(width);
     const V x = simd::load<V>(simd::All{}, a.data()), y = simd::load<V>(simd::All{}, b.data());
-    std::vector<T> sum(w), difference(w), product(w), largest(w);
+    std::vector<T> sum(w), difference(w), product(w), largest(w), smallest(w);
     simd::store(simd::All{}, sum.data(), x + y);
     simd::store(simd::All{}, difference.data(), x - y);
     simd::store(simd::All{}, product.data(), x * y);
     simd::store(simd::All{}, largest.data(), simd::max_magnitude(x, y));
+    simd::store(simd::All{}, smallest.data(), simd::smaller(x, y));
     for (std::size_t i = 0; i < w; ++i) {
       const volatile T s = a[i] + b[i], d = a[i] - b[i], p = a[i] * b[i];
       EXPECT_EQ(bits_of(sum[i]), bits_of(T(s)));
       EXPECT_EQ(bits_of(difference[i]), bits_of(T(d)));
       EXPECT_EQ(bits_of(product[i]), bits_of(T(p)));
       EXPECT_EQ(bits_of(largest[i]), bits_of(std::max(std::abs(a[i]), std::abs(b[i]))));
+      EXPECT_EQ(smallest[i], std::min(a[i], b[i]));
     }
   }
 }
