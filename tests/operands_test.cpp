@@ -22,9 +22,9 @@ TEST(Operands, AreComputedInDoubleWhereOneIsDoubleAndElseInFloat) {
 }
 
 TEST(Operands, MayHoldWhateverHasAStorage) {
-  static_assert(is_operand<BFloat16*>() && is_operand<Strided<const Float16>>() && is_operand<None>() &&
-                is_operand<const double*>());
-  static_assert(!is_operand<int*>() && !is_operand<std::uint16_t*>() && !is_operand<Float8E4M3*>());
+  static_assert(is_operand<BFloat16*> && is_operand<Strided<const Float16>> && is_operand<None> &&
+                is_operand<const double*>);
+  static_assert(!is_operand<int*> && !is_operand<std::uint16_t*> && !is_operand<Float8E4M3*>);
 }
 
 TEST(Operands, GradientsOfParametersHaveOneTypeWhateverElseHolds) {
