@@ -63,6 +63,9 @@ TEST_F(ResidualErrors, WhatIsWrittenOverlapsNothing) {
   refused({"sum", "gamma", "overlap"}, [&] { forward_to(plain(x, residual, gamma), y); });
   refused({"sum", "beta", "overlap"}, [&] { forward_to(plain(x, residual, beta), y); });
   refused({"sum", "bias", "overlap"}, [&] { forward_to(plain(x, residual, bias).bias(bias), y); });
+  refused({"y", "residual", "overlap"},
+          [&] { forward_to(residual_sum(x, residual, nullptr), residual + 1); });
+  refused({"dx", "x", "overlap"}, [&] { backward_to(residual_gradients(nullptr, sum + 1, dresidual)); });
   refused({"y", "bias", "overlap"}, [&] { forward_to(plain(x, residual, sum).bias(y + 2), y); });
   refused({"y", "addend", "overlap"}, [&] { forward_to(x, added(y + 1, y)); });
   refused({"sum", "addend", "overlap"}, [&] { forward_to(plain(x, residual, sum), added(sum + 1, y)); });
