@@ -1,6 +1,7 @@
 // Castings, codes with a tensor of scales, and expressions of Eigen's own 16-bit numbers: the bits of the pointer layer.
 #define EIGEN_USE_THREADS
 #include "support/eigen_types.hpp"
+#include "support/refused.hpp"
 
 namespace {
 
@@ -76,15 +77,6 @@ TYPED_TEST(EigenTypes, CodesWithATensorOfScales) {
 
 // --- wrong shapes ---
 
-template <class F> void refused(const std::vector<std::string>& words, const F& call) {
-  try {
-    call();
-    ADD_FAILURE() << "not refused: " << words.back();
-  } catch (const std::invalid_argument& error) {
-    const std::string message = error.what();
-    for (const std::string& word : words) EXPECT_NE(message.find(word), std::string::npos) << message;
-  }
-}
 TEST(EigenCodes, WrongShapesNameBoth) {
   Tensor<Eigen::bfloat16> x(batch, tokens, hidden);
   x.setZero();

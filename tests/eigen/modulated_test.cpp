@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "support/allocations.hpp"
+#include "support/refused.hpp"
 
 namespace {
 
@@ -16,6 +17,7 @@ using simdnorm::Index;
 using simdnorm::ModulatedLayerNorm;
 using simdnorm::ModulatedRMSNorm;
 using simdnorm::Moments;
+using support::refused;
 
 template <class T, int Rank = 3> using Tensor = Eigen::Tensor<T, Rank, Eigen::RowMajor>;
 template <class T> using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -148,16 +150,6 @@ TEST_F(EigenModulated, ItemsOfOtherLayoutsAndTypes) {
   simdnorm::modulated_rms_norm_forward(shape, batch, bits(const_cast<Tensor<bfloat16>&>(narrow)),
                                        bits(scales), 1e-6F, bits(narrow_expected));
   EXPECT_TRUE(same(narrow_out, narrow_expected));
-}
-
-template <class F> void refused(const std::vector<std::string>& words, const F& call) {
-  try {
-    call();
-    ADD_FAILURE() << "not refused: " << words.front();
-  } catch (const std::invalid_argument& error) {
-    const std::string message = error.what();
-    for (const std::string& word : words) EXPECT_NE(message.find(word), std::string::npos) << message;
-  }
 }
 
 TEST_F(EigenModulated, WrongShapesAreNamed) {

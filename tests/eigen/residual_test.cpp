@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "support/refused.hpp"
+
 namespace {
 
 using simdnorm::added;
@@ -18,6 +20,7 @@ using simdnorm::Moments;
 using simdnorm::residual_gradients;
 using simdnorm::residual_sum;
 using simdnorm::RMSNorm;
+using support::refused;
 
 template <class T> using Tensor = Eigen::Tensor<T, 3, Eigen::RowMajor>;
 template <class T> using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -159,16 +162,6 @@ TEST_F(EigenResidual, OverAnyAxisOfMatrices) {
   EXPECT_TRUE(same(y, expected));
 }
 
-template <class F> void refused(const std::vector<std::string>& words, const F& call) {
-  try {
-    call();
-    ADD_FAILURE() << "not refused: " << words.front();
-  } catch (const std::invalid_argument& error) {
-    const std::string message = error.what();
-    EXPECT_EQ(message.rfind("simdnorm: ", 0), 0u) << message;
-    for (const std::string& word : words) EXPECT_NE(message.find(word), std::string::npos) << message;
-  }
-}
 TEST_F(EigenResidual, WrongShapesAreNamed) {
   Tensor<float> y(batch, tokens, hidden), sum(batch, tokens, hidden), other(batch, tokens + 1, hidden);
   Moments<float> moments;

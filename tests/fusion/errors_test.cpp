@@ -1,5 +1,6 @@
 // Wrong arguments of calls with residuals: std::invalid_argument that names what overlaps, and not one byte written.
 #include "fusion/residual.hpp"
+#include "support/refused.hpp"
 
 namespace {
 
@@ -18,14 +19,7 @@ struct ResidualErrors : testing::Test {
 
   template <class F> void refused(const std::vector<std::string>& words, const F& call) {
     const std::vector<float> before = memory;
-    try {
-      call();
-      ADD_FAILURE() << "not refused: " << words.front() << ", " << words.back();
-    } catch (const std::invalid_argument& error) {
-      const std::string message = error.what();
-      EXPECT_EQ(message.rfind("simdnorm: ", 0), 0u) << message;
-      for (const std::string& word : words) EXPECT_NE(message.find(word), std::string::npos) << message;
-    }
+    support::refused(words, call);
     EXPECT_EQ(first_unlike(before, memory), -1) << "written before the error";
   }
   template <class In, class Out> void forward_to(const In& in, const Out& out) {

@@ -1,6 +1,7 @@
 // Results that a function maps on before they are stored, and rows that are gathered from a table: the bits of the
 // composition, for every type, layout and width; wrong arguments; guard pages.
 #include "support/guarded_array.hpp"
+#include "support/refused.hpp"
 #include "support/streaming.hpp"
 #include "support/types.hpp"
 
@@ -104,14 +105,6 @@ TEST(Gathered, PastTheCachesToo) {
   check_gathered<Norm::layer, float, std::int64_t>(contiguous(16, 512), 512);
 }
 
-template <class F> void refused(const std::string& words, const F& call) {
-  try {
-    call();
-    ADD_FAILURE() << "not refused: " << words;
-  } catch (const std::invalid_argument& error) {
-    EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
-  }
-}
 TEST(Gathered, ErrorsComeBeforeAnythingIsWritten) {
   constexpr Index hidden = 8, table_rows = 5;
   const std::vector<float> unwritten(2 * hidden, 1.25F);
@@ -124,18 +117,18 @@ TEST(Gathered, ErrorsComeBeforeAnythingIsWritten) {
   EXPECT_NO_THROW(forward(rows, y.data()));
   y = unwritten;
   const std::int32_t* const none = nullptr;
-  refused("layer_norm_forward: the numbers of x's rows are nullptr",
+  refused({"layer_norm_forward: the numbers of x's rows are nullptr"},
           [&] { forward(gathered(table.data(), table_rows, none), y.data()); });
-  refused("x is nullptr",
+  refused({"x is nullptr"},
           [&] { forward(gathered(static_cast<float*>(nullptr), table_rows, chosen.data()), y.data()); });
-  refused("x is gathered, but rows lie side by side (rows 2, hidden 8, after 2)", [&] {
+  refused({"x is gathered, but rows lie side by side (rows 2, hidden 8, after 2)"}, [&] {
     forward(rows, y.data(), {2, hidden, 2});
   });
-  refused("overlap", [&] { forward(rows, table.data()); });
-  refused("y is nullptr", [&] { forward(rows, static_cast<float*>(nullptr)); });
+  refused({"overlap"}, [&] { forward(rows, table.data()); });
+  refused({"y is nullptr"}, [&] { forward(rows, static_cast<float*>(nullptr)); });
   for (std::int32_t wrong : {-1, 5, 2000000000}) {
     chosen[1] = wrong;
-    refused("row 1 of x is to be row " + std::to_string(wrong) + " of a table of 5 (rows 2, hidden 8)",
+    refused({"row 1 of x is to be row " + std::to_string(wrong) + " of a table of 5 (rows 2, hidden 8)"},
             [&] { forward(rows, y.data()); });
   }
   EXPECT_EQ(y, unwritten);

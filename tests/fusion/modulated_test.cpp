@@ -2,6 +2,7 @@
 #include "fusion/modulated.hpp"
 
 #include "support/executors.hpp"
+#include "support/refused.hpp"
 
 namespace {
 
@@ -174,13 +175,7 @@ struct ModulatedErrors : testing::Test {
 
   template <class F> void refused(const std::vector<std::string>& words, const F& call) {
     const std::vector<float> before = memory;
-    try {
-      call();
-      ADD_FAILURE() << "not refused: " << words.front();
-    } catch (const std::invalid_argument& error) {
-      const std::string message = error.what();
-      for (const std::string& word : words) EXPECT_NE(message.find(word), std::string::npos) << message;
-    }
+    support::refused(words, call);
     EXPECT_EQ(first_unlike(before, memory), -1) << "written before the error";
   }
   template <class Scale, class Shift>
