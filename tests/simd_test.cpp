@@ -137,13 +137,14 @@ TYPED_TEST(Vectors, ArithmeticIsThatOfNumbers) {
   for (int round = 0; round < 200; ++round) {
     const std::vector<T> a = this->numbers(width), b = this->numbers(width);
     const V x = simd::load<V>(simd::All{}, a.data()), y = simd::load<V>(simd::All{}, b.data());
-    std::vector<T> sum(w), difference(w), product(w), largest(w), smallest(w), chosen(w);
+    std::vector<T> sum(w), difference(w), product(w), largest(w), smallest(w), chosen(w), of_equal(w);
     simd::store(simd::All{}, sum.data(), x + y);
     simd::store(simd::All{}, difference.data(), x - y);
     simd::store(simd::All{}, product.data(), x * y);
     simd::store(simd::All{}, largest.data(), simd::max_magnitude(x, y));
     simd::store(simd::All{}, smallest.data(), simd::smaller(x, y));
     simd::store(simd::All{}, chosen.data(), simd::where_less(x, y, x + y, y));
+    simd::store(simd::All{}, of_equal.data(), simd::where_less(x, x, y, x));
     for (std::size_t i = 0; i < w; ++i) {
       const volatile T s = a[i] + b[i], d = a[i] - b[i], p = a[i] * b[i];
       EXPECT_EQ(bits_of(sum[i]), bits_of(T(s)));
@@ -152,6 +153,7 @@ TYPED_TEST(Vectors, ArithmeticIsThatOfNumbers) {
       EXPECT_EQ(bits_of(largest[i]), bits_of(std::max(std::abs(a[i]), std::abs(b[i]))));
       EXPECT_EQ(smallest[i], std::min(a[i], b[i]));
       EXPECT_EQ(bits_of(chosen[i]), bits_of(a[i] < b[i] ? T(s) : b[i]));
+      EXPECT_EQ(bits_of(of_equal[i]), bits_of(a[i]));
     }
   }
 }
