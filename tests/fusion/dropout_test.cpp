@@ -43,6 +43,28 @@ TEST(Dropout, OfTheSumThatIsNotKept) {
   EXPECT_EQ(first_unlike(y, expected), -1);
 }
 
+// The sum over the branch that is dropped, y over the residual; dx over dy, dresidual over dsum.
+TEST(Dropout, InPlace) {
+  constexpr Index rows = 7, hidden = 45;
+  const RowShape shape{rows, hidden};
+  const SumProblem<float, float, float> p(rows, hidden, 5);
+  std::vector<float> sum(size(rows * hidden)), y = sum, dx = sum, dresidual = sum, x = p.in.x,
+                                               residual = p.residual, dy = p.in.dy, dsum = p.dsum;
+  std::vector<RowMoments<float>> moments(size(rows));
+  const auto run = [&](float* to_sum, float* to_y, float* to_dx, float* to_dresidual) {
+    simdnorm::layer_norm_forward(shape, residual_sum(dropped(x.data(), some), residual.data(), to_sum),
+                                 nullptr, nullptr, 1e-5F, dropped(to_y, some), moments.data());
+    simdnorm::layer_norm_backward(shape, dy.data(), to_sum, nullptr, moments.data(),
+                                  residual_gradients(dsum.data(), dropped(to_dx, some), to_dresidual));
+  };
+  run(sum.data(), y.data(), dx.data(), dresidual.data());
+  run(x.data(), residual.data(), dy.data(), dsum.data());
+  EXPECT_EQ(first_unlike(x, sum), -1);
+  EXPECT_EQ(first_unlike(residual, y), -1);
+  EXPECT_EQ(first_unlike(dy, dx), -1);
+  EXPECT_EQ(first_unlike(dsum, dresidual), -1);
+}
+
 // Each item of a batch has rows of its own in the mask.
 TEST(Dropout, OfModulatedRows) {
   constexpr Index items = 3, rows = 12, hidden = 37;
