@@ -66,4 +66,23 @@ TEST(Parameters, NullPointersOfAType) {
   EXPECT_EQ(first_unlike(literal, typed), -1);
 }
 
+// Infinities of both signs in one column, in rows that are added in float and in rows that are added in double.
+TEST(Parameters, GradientsInDoubleHaveTheCanonicalNaN) {
+  constexpr Index rows = 9, hidden = 37;
+  for (Index other : {1, 2, 7}) {
+    std::vector<float> x(size(rows * hidden)), dy(x.size(), 1.0F), dx(x.size());
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * i % 31);
+    dy[3] = std::numeric_limits<float>::infinity();
+    dy[size(other * hidden + 3)] = -dy[3];
+    std::vector<RowMoments<float>> moments(size(rows));
+    simdnorm::layer_norm_forward({rows, hidden}, x.data(), nullptr, nullptr, 1e-5F, dx.data(),
+                                 moments.data());
+    std::vector<double> dgamma(size(hidden)), dbeta = dgamma;
+    simdnorm::layer_norm_backward({rows, hidden}, dy.data(), x.data(), nullptr, moments.data(), dx.data(),
+                                  dgamma.data(), dbeta.data());
+    EXPECT_EQ(bits_of(dbeta[3]), bits_of(nan_of<double>)) << other;
+    EXPECT_EQ(dbeta[2], 9.0);
+  }
+}
+
 }  // namespace
