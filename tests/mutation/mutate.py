@@ -16,6 +16,7 @@ A mutant is tried in three stages, each dearer than the one before, until someth
      Then those that ALSO names for it.
   3. The tests that call the operators through support/operators_*.cpp were compiled once, and are run with the
      operators of the mutant.
+Of headers that the operators hardly use, stage 2 comes first.
 Where operators compile to the same bytes as without the change, what only looks at them is left out. A test that
 fails, crashes, or takes ten times its time has noticed. A mutant that does not compile is not counted.
 
@@ -82,18 +83,31 @@ OF_TYPES = ["types/parameters", "types/own_type", "types/forward_bfloat16", "typ
 OF_CODES = ["types/quantized_int8", "types/quantized_e4m3", "types/quantized_e5m2", "types/errors"]
 OF_RESIDUALS = ["fusion/residual_float", "fusion/residual_narrow", "fusion/memory", "fusion/errors"]
 ALSO = {
+    "check.hpp": ["fusion/errors"],
+    "cache.hpp": ["types/memory"],
+    "simd_random.hpp": ["fusion/dropout"],
+    "kernel/dropout.hpp": ["fusion/dropout"],
+    "kernel/mapped.hpp": ["fusion/mapped", "fusion/dropout"],
+    "kernel/gathered.hpp": ["fusion/mapped"],
     "simd_words.hpp": OF_TYPES + OF_CODES,
     "simd_narrow.hpp": OF_TYPES + OF_CODES,
     "simd_number.hpp": OF_TYPES,
     "operands.hpp": OF_TYPES,
-    "extended.hpp": ["types/threads"],
+    "extended.hpp": ["types/threads", "types/parameters"],
+    "kernel/forward.hpp": ["types/quantized_int8", "fusion/residual_float"],
+    "kernel/writer.hpp": ["types/own_type"],
     "kernel/row.hpp": ["types/quantized_int8"],
     "kernel/sink.hpp": ["types/quantized_int8"],
     "kernel/epilogue.hpp": ["types/round_xhat", "types/one_plus_gamma"],
     "kernel/quantize.hpp": OF_CODES + ["types/memory", "quantize"],
     "kernel/residual_sum.hpp": OF_RESIDUALS,
     "kernel/residual_add.hpp": ["fusion/added", "fusion/memory", "fusion/errors"],
+    "modulated_norm.hpp": ["fusion/modulated", "fusion/modulated_arguments"],
 }
+# What the operators of stages 1 and 3 hardly use: stage 2 comes first.
+NOT_OF_OPERATORS = {"simd_words.hpp", "simd_narrow.hpp", "simd_number.hpp", "self_test.hpp", "kernel/quantize.hpp",
+                    "kernel/residual_sum.hpp", "kernel/residual_add.hpp", "kernel/writer.hpp", "cache.hpp", "quantize.hpp",
+                    "modulated_norm.hpp", "simd_random.hpp", "kernel/dropout.hpp", "kernel/mapped.hpp", "kernel/gathered.hpp"}
 OPERATORS = ["layer_float", "layer_double", "rms_float", "rms_double"]
 LEAST_RATE = 98
 
@@ -272,6 +286,10 @@ class Bench:
                 library.unlink()
 
     def try_stages(self, mutant, folder):
+        if mutant.file in NOT_OF_OPERATORS:  # nearly always noticed by its own tests alone
+            outcome = self.try_tests_of(mutant, folder)
+            if outcome:
+                return outcome
         if not mutant.file.endswith(("backward.hpp", "parameter_gradient.hpp")):
             status, _ = run(self.operator_command(folder / "include", "layer_float", "O0", folder / "O0",
                                                   pathlib.Path(__file__).with_name("forward.cpp")), 60)
@@ -298,18 +316,10 @@ class Bench:
                 if status != 0:
                     return "killed", test.name
 
-        direct = [test for test in self.tests if mutant.file in test.headers]
-        direct.sort(key=lambda test: (test.by_operators, test.seconds["O1"]))
-        for test in [*direct, *(test for test in self.tests if test.name in ALSO.get(mutant.file, []))]:
-            for variant in self.variants(test):
-                program = test.program(folder, variant)
-                status, _ = run(test.compile_command(folder / "include", self.base / "O1", program, variant), 300)
-                if status != 0:  # a static_assert of the test
-                    return "killed", f"{test.name} does not compile"
-                status, _ = run(test.command(program), test.limit(), [self.base / "O1"])
-                program.unlink()
-                if status != 0:
-                    return "killed", test.name + suffix(variant)
+        if mutant.file not in NOT_OF_OPERATORS:
+            outcome = self.try_tests_of(mutant, folder)
+            if outcome:
+                return outcome
 
         rest = [t for t in self.tests if t.by_operators and t not in self.quick and t.seconds["O1"] <= self.longest]
         for operator in changed if rest else []:
@@ -323,6 +333,23 @@ class Bench:
             if status != 0:
                 return "killed", test.name
         return "survived", ""
+
+    def try_tests_of(self, mutant, folder):
+        """Stage 2: as try_mutant, but None where nothing has noticed."""
+        direct = [test for test in self.tests if mutant.file in test.headers]
+        direct.sort(key=lambda test: (test.by_operators, test.seconds["O1"]))
+        for test in [*direct, *(test for test in self.tests if test.name in ALSO.get(mutant.file, []))]:
+            for variant in self.variants(test):
+                program = test.program(folder, variant)
+                status, errors = run(test.compile_command(folder / "include", self.base / "O1", program, variant), 300)
+                if status != 0:
+                    noticed = re.search(rf"^{TESTS}/.*error: static.assert", errors, re.M)
+                    return "killed" if noticed else "stillborn", f"{test.name} does not compile"
+                status, _ = run(test.command(program), test.limit(), [self.base / "O1"])
+                program.unlink()
+                if status != 0:
+                    return "killed", test.name + suffix(variant)
+        return None
 
 
 # --- what is known of survivors ---
