@@ -20,7 +20,7 @@ struct Philox {
     return {static_cast<std::uint32_t>(b >> 32) ^ c[1] ^ key[0], static_cast<std::uint32_t>(b),
             static_cast<std::uint32_t>(a >> 32) ^ c[3] ^ key[1], static_cast<std::uint32_t>(a)};
   }
-  static Counter words(Counter counter, Key key) {
+  static SIMDNORM_INLINE Counter words(Counter counter, Key key) {
     for (int r = 0; r < rounds; ++r) {
       counter = round(counter, key);
       key = {key[0] + step[0], key[1] + step[1]};
@@ -106,7 +106,7 @@ struct RandomPlaces {
   Philox::Key key;
   std::uint32_t stream;
 
-  std::uint32_t word(std::int64_t row, std::int64_t column) const {
+  SIMDNORM_INLINE std::uint32_t word(std::int64_t row, std::int64_t column) const {
     return Philox::words(counter(row, column), key)[static_cast<std::size_t>(column % 4)];
   }
   /// Those of the columns from `column` on, as many as a vector has elements. (Some sixty instructions: a call costs little,
@@ -129,7 +129,7 @@ struct RandomPlaces {
   }
 
  private:
-  Philox::Counter counter(std::int64_t row, std::int64_t column) const {
+  SIMDNORM_INLINE Philox::Counter counter(std::int64_t row, std::int64_t column) const {
     return {static_cast<std::uint32_t>(column / 4), static_cast<std::uint32_t>(row),
             static_cast<std::uint32_t>(row >> 32), stream};
   }
