@@ -51,7 +51,7 @@ template <class T> constexpr Strided<T> packed(RowShape shape, T* data) {
 }
 
 /// What forward measured on a row, kept for backward: of scale * x, where scale is a power of two: 1 for
-/// every row but those whose mean or rstd would leave T's range, and NaN for a row that is not finite. mean +
+/// every row but those whose mean or rstd could leave T's range, and NaN for a row that is not finite. mean +
 /// mean_low is the mean to twice T's precision; both are 0 for RMSNorm.
 template <class T> struct RowMoments {
   T mean;

@@ -182,7 +182,9 @@ template <class T> class Judge {
     for (Index c = 0; c < p_.hidden; ++c) {
       const std::size_t i = support::size(c);
       const quad exact = (g[i] - mean - h[i] * mean_product) * rstd;
-      if (!std::isfinite(dx[c])) fail("dx, ", place(r, c), dx[c], " for ", oracle::narrow(exact));
+      if (!std::isfinite(dx[c]))
+        fail("dx, ", place(r, c), dx[c], " for ", oracle::narrow(exact), in_words(p_.row(r), p_.hidden),
+             in_words(p_.dy_row(r), p_.hidden));
       const quad difference = wide(dx[c]) - exact;
       error += difference * difference;
     }

@@ -147,6 +147,16 @@ template <class T> SIMDNORM_COLD T rstd_of_epsilon(T epsilon) {
   return std::ldexp(rstd, -(exponent / 2));
 }
 
+/// Moments of a scaled row as those of a row scaled so that rstd is near 1: rstd times a gradient does not overflow before
+/// the scale brings it back.
+template <class T> SIMDNORM_COLD RowMoments<T> with_rstd_near_one(const RowMoments<T>& moments) {
+  if (!(moments.rstd > T(0))) return moments;
+  const int limit = std::numeric_limits<T>::max_exponent - 2, of_scale = std::ilogb(moments.scale);
+  const int exponent = std::clamp(std::ilogb(moments.rstd), -limit - of_scale, limit - of_scale);
+  const T up = std::ldexp(T(1), exponent), down = std::ldexp(T(1), -exponent);
+  return {moments.mean * up, moments.mean_low * up, moments.rstd * down, moments.scale * up};
+}
+
 /// Measures one row that cannot be normalized as it is: of extreme magnitude, constant, or not finite. (The
 /// variance of a constant row is epsilon alone, which a scale could bring out of range.) Returns the moments of
 /// the row itself where T can hold them and x - mean cannot overflow, else those of the scaled row.
@@ -175,7 +185,7 @@ SIMDNORM_COLD RowMoments<typename Statistic::Scalar> measure_scaled(const Row& r
   const double reach = 0x1p60;
   if (rstd < reach && rstd > 1 / reach)
     return {moments.mean / scale, moments.mean_low / scale, static_cast<T>(rstd), T(1)};
-  return moments;
+  return with_rstd_near_one(moments);
 }
 
 /// The rows that the first fold did not measure.
