@@ -12,7 +12,7 @@
 namespace simdnorm {
 
 /// What self_test_hash() is where all is well.
-inline constexpr std::uint64_t self_test_golden = 0x7f25cbcd54d108b8;
+inline constexpr std::uint64_t self_test_golden = 0x2ff1948d85c816af;
 
 /// The bits of numbers, mixed into one word in the order in which they come.
 class BitHash {
