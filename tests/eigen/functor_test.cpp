@@ -57,6 +57,30 @@ TEST(Objects, TensorMaps) {
         ColumnMap(p + 315, 3, 5, 7));
 }
 
+// As TensorFlow hands out what is only read.
+TEST(Objects, TensorMapsOfConstNumbers) {
+  std::vector<float> numbers(5 * 11);
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i * i % 17) - 7.5f;
+  using Map = Eigen::TensorMap<Eigen::Tensor<float, 2, RowMajor>>;
+  using ConstMap = Eigen::TensorMap<Eigen::Tensor<const float, 2, RowMajor>>;
+  using ConstVector = Eigen::TensorMap<Eigen::Tensor<const float, 1, RowMajor>>;
+  const Map x(numbers.data(), 5, 11);
+  const ConstMap const_x(numbers.data(), 5, 11), const_items(numbers.data() + 1, 1, 11);
+  const ConstVector const_gamma(numbers.data() + 2, 11), const_beta(numbers.data() + 5, 11);
+  const Eigen::Tensor<float, 1, RowMajor> gamma = const_gamma, beta = const_beta;
+  const Eigen::Tensor<float, 2, RowMajor> items = const_items;
+  Eigen::Tensor<float, 2, RowMajor> y(5, 11), expected(5, 11);
+  const auto expect_same = [&](const auto& norm_of_const, const auto& norm) {
+    norm_of_const.forward(const_x, y);
+    norm.forward(x, expected);
+    EXPECT_TRUE(std::equal(y.data(), y.data() + y.size(), expected.data()));
+  };
+  expect_same(simdnorm::LayerNorm<float>(const_gamma, const_beta), simdnorm::LayerNorm<float>(gamma, beta));
+  expect_same(simdnorm::RMSNorm<float>(const_gamma, 1e-5f), simdnorm::RMSNorm<float>(gamma, 1e-5f));
+  expect_same(simdnorm::ModulatedLayerNorm<float>(const_items, const_items),
+              simdnorm::ModulatedLayerNorm<float>(items, items));
+}
+
 TEST(Objects, FixedSizeTensors) {
   using Fixed = Eigen::TensorFixedSize<float, Eigen::Sizes<3, 5, 7>, RowMajor>;
   check(Fixed(), Fixed(), Fixed(), Fixed());

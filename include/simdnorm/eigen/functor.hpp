@@ -21,7 +21,7 @@ template <class P> struct LearnedVector {
     static_assert(
         has_memory<V>(),
         "simdnorm: gamma and beta are Eigen tensors, matrices or maps that lie in memory, or nullptr");
-    static_assert(std::is_same_v<typename V::Scalar, P>,
+    static_assert(std::is_same_v<std::remove_const_t<typename V::Scalar>, P>,
                   "simdnorm: gamma and beta must hold the type that LayerNorm<P> or RMSNorm<P> names");
     const Operand<const Stored> view = operand<const Stored>(vector);
     if (!view.layout.is_packed())

@@ -17,7 +17,7 @@ template <class P> struct ItemVectors {
     static_assert(
         has_memory<V>(),
         "simdnorm: scale and shift are Eigen tensors, matrices or maps that lie in memory, or nullptr");
-    static_assert(std::is_same_v<typename V::Scalar, P>,
+    static_assert(std::is_same_v<std::remove_const_t<typename V::Scalar>, P>,
                   "simdnorm: scale and shift must hold the type that ModulatedLayerNorm<P> or "
                   "ModulatedRMSNorm<P> names");
     view = operand<const Stored>(vectors);
