@@ -9,8 +9,8 @@ namespace simdnorm::simd {
 
 /// A type U of numbers that are computed in float and lie in memory in another form. What kernels ask of it, for
 /// V = Vector<float, Arch> with any Arch:
-///   template <class V> static V load(const U* p);          V::width numbers, exactly
-///   template <class V> static void store(U* p, V a);       V::width floats, each rounded to the nearest, to even of two
+///   `template <class V> static V load(const U* p)`         V::width numbers, exactly
+///   `template <class V> static void store(U* p, V a)`      V::width floats, each rounded to the nearest, to even of two
 template <class U> struct Storage;
 
 /// a where it is a number, b where a is NaN, by the bits.
