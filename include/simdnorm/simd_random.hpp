@@ -33,7 +33,7 @@ struct Philox {
 // The words 0 and 2 of a counter are multiplied in place, and their products lie in the order that the next counter has,
 // from the last to the first.
 
-#if defined(SIMDNORM_HAS_XSIMD) && defined(__SSE2__)
+#if defined(SIMDNORM_HAS_XSIMD) && defined(__SSE2__) && !defined(__AVX2__)
 SIMDNORM_INLINE __m128i philox_round(__m128i counters, __m128i factors, __m128i keys) {
   const __m128i products = _mm_shuffle_epi32(_mm_mul_epu32(counters, factors), 0x1B);
   return _mm_xor_si128(_mm_xor_si128(products, _mm_srli_epi64(counters, 32)), keys);
