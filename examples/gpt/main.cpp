@@ -1,5 +1,4 @@
 // gpt: a small GPT that learns the characters of a text, with every norm by simdnorm. See README.md.
-#define EIGEN_USE_THREADS  // for Eigen::ThreadPool
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
@@ -7,8 +6,13 @@
 #include <sstream>
 
 #include "checkpoint.hpp"
+#include "decoder.hpp"
 #include "text.hpp"
 #include "training.hpp"
+
+namespace gpt {
+int check();  // check.cpp
+}
 
 namespace {
 
@@ -153,64 +157,32 @@ int sample(const Options& options) {
   std::vector<int> tokens = model.vocabulary.tokens(options.prompt);
   if (tokens.empty()) throw std::runtime_error("the prompt is empty");
   std::fputs(options.prompt.c_str(), stdout);
-  Pass<float> pass(model.shape);
   const Weights<float> weights(model.shape, model.weights.data());
+  Eigen::ThreadPool pool(1);
+  const Eigen::ThreadPoolDevice device(&pool, 1);
+  Decoder decoder(model.shape, 1);
   std::mt19937_64 random(options.seed);
+  std::vector<int> next = tokens;
   for (Index i = 0; i < options.length; ++i) {
-    const auto seen = std::min(static_cast<Index>(tokens.size()), model.shape.context);
-    const Matrix<float>& logits = pass.forward(weights, {tokens.end() - seen, tokens.end()}, 1);
+    // Of what is longer than the model can see, the last half of a context is read again, and there is room for the other half.
+    if (decoder.length() + static_cast<Index>(next.size()) > model.shape.context) {
+      decoder = Decoder(model.shape, 1);
+      const auto kept =
+          std::min<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(tokens.size()), (model.shape.context + 1) / 2);
+      next.assign(tokens.end() - kept, tokens.end());
+    }
+    const Matrix<float>& logits = decoder.read(weights, next, device);
+    const auto last = logits.row(logits.rows() - 1).array();
     const Eigen::ArrayXd chances =
-        ((logits.row(seen - 1).array() - logits.row(seen - 1).maxCoeff()).cast<double>() /
-         options.temperature)
-            .exp();
+        ((last - last.maxCoeff()).cast<double>() / options.temperature).exp().transpose();
     std::discrete_distribution<int> drawn(chances.data(), chances.data() + chances.size());
-    tokens.push_back(drawn(random));
-    std::putchar(model.vocabulary.character(tokens.back()));
+    next.assign(1, drawn(random));
+    tokens.push_back(next.front());
+    std::putchar(model.vocabulary.character(next.front()));
     std::fflush(stdout);
   }
   std::putchar('\n');
   return 0;
-}
-
-/// Every tensor's gradient in double, in ten places, beside central differences.
-int check() {
-  Shape shape;
-  shape.vocabulary = 11;
-  shape.context = 7;
-  shape.layers = 2;
-  shape.heads = 3;
-  shape.width = 12;
-  const Index sequences = 5;
-  std::vector<int> text;
-  std::mt19937_64 random(3);
-  for (int i = 0; i < 100; ++i) text.push_back(static_cast<int>(random() % 11));
-  const Batch batch = Batch::drawn(text, sequences, shape.context, 4);
-  const std::vector<Tensor> tensors = Weights<double>::tensors_of(shape);
-  Vector<double> weights = initial_weights<double>(shape, 5), gradient(weights.size());
-  for (const Tensor& t : tensors)  // larger than at the beginning of a training, so that no gradient is small
-    if (t.columns > 0) weights.segment(t.offset, t.size()) *= 10;
-  Shards<double> shards(shape, 2);
-  shards.loss(weights, batch, sequences, &gradient);
-  int failures = 0;
-  for (const Tensor& t : tensors) {
-    double error = 0;
-    const double size = gradient.segment(t.offset, t.size()).cwiseAbs().maxCoeff();
-    for (int i = 0; i < 10; ++i) {
-      const Index place = t.offset + static_cast<Index>(random() % static_cast<std::uint64_t>(t.size()));
-      const double kept = weights[place], step = 1e-5;
-      weights[place] = kept + step;
-      const double above = shards.loss(weights, batch, sequences, nullptr);
-      weights[place] = kept - step;
-      const double below = shards.loss(weights, batch, sequences, nullptr);
-      weights[place] = kept;
-      error = std::fmax(error, std::abs((above - below) / (2 * step) - gradient[place]));
-    }
-    const bool holds = size > 1e-6 && error <= 1e-7 * std::fmax(size, 1e-2);
-    std::printf("%s  %-28s  up to %.2e, differs from finite differences by %.1e\n", holds ? "ok  " : "FAIL",
-                t.name.c_str(), size, error);
-    failures += !holds;
-  }
-  return failures == 0 ? 0 : 1;
 }
 
 }  // namespace
@@ -252,10 +224,11 @@ int main(int argc, char** argv) {
     of_a_file->add_option("--checkpoint", options.checkpoint)->capture_default_str();
     of_a_file->add_option("--seed", options.seed)->capture_default_str();
   }
-  CLI::App& checking = *app.add_subcommand("check", "the gradients beside finite differences, in double");
+  CLI::App& checking = *app.add_subcommand(
+      "check", "gradients beside finite differences; a text token by token beside the whole");
   CLI11_PARSE(app, argc, argv);
   try {
-    return checking.parsed() ? check() : sampling.parsed() ? sample(options) : train(options);
+    return checking.parsed() ? gpt::check() : sampling.parsed() ? sample(options) : train(options);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "gpt: %s\n", error.what());
     return 1;

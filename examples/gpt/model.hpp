@@ -6,17 +6,13 @@
 // matrices are (sequences * length, ...).
 #pragma once
 
-#include <simdnorm/simdnorm.hpp>
-
 #include <cmath>
 #include <string>
 #include <vector>
 
-namespace gpt {
+#include "norms.hpp"
 
-using Index = Eigen::Index;
-template <class T> using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-template <class T> using Vector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
+namespace gpt {
 
 struct Shape {
   Index vocabulary = 0;
@@ -40,13 +36,10 @@ struct Tensor {
 template <class T> class Weights {
  public:
   using MatrixView = Eigen::Map<Matrix<T>>;
-  struct Norm {
-    Eigen::Map<Vector<T>> gamma, beta;
-  };  // (width)
   struct Layer {
-    Norm attention_norm;
+    Norm<T> attention_norm;
     MatrixView qkv, out;  // (width, 3 width), (width, width)
-    Norm mlp_norm;
+    Norm<T> mlp_norm;
     MatrixView up, down;  // (width, 4 width), (4 width, width)
   };
 
@@ -58,7 +51,7 @@ template <class T> class Weights {
  public:
   MatrixView tokens, positions;  // (vocabulary, width), (context, width)
   std::vector<Layer> layers;
-  Norm last_norm;
+  Norm<T> last_norm;
 
   /// data: size_of(shape) numbers.
   Weights(const Shape& shape, T* data)
@@ -82,7 +75,7 @@ template <class T> class Weights {
     return {take(name, rows, columns), rows, columns};
   }
   Eigen::Map<Vector<T>> vector(const std::string& name, Index size) { return {take(name, size, 0), size}; }
-  Norm norm(const std::string& name, Index width) {
+  Norm<T> norm(const std::string& name, Index width) {
     return {vector(name + ".gamma", width), vector(name + ".beta", width)};
   }
   std::vector<Layer> layers_of(const Shape& shape) {
@@ -134,16 +127,17 @@ template <class T> class Pass {
     for (std::size_t l = 0; l < blocks_.size(); ++l) {
       Block& block = blocks_[l];
       const auto& layer = weights.layers[l];
-      stream = &normalize(layer.attention_norm, *stream, block.attention);
+      normalize(layer.attention_norm, branch_, *stream, block.attention);
       block.qkv.noalias() = block.attention.normalized * layer.qkv;
       attend(block);
       branch_.noalias() = block.mixed * layer.out;
-      stream = &normalize(layer.mlp_norm, *stream, block.mlp);
+      normalize(layer.mlp_norm, branch_, block.attention.stream, block.mlp);
+      stream = &block.mlp.stream;
       block.up.noalias() = block.mlp.normalized * layer.up;
       gelu(block.up, block.active);
       branch_.noalias() = block.active * layer.down;
     }
-    normalize(weights.last_norm, *stream, last_);
+    normalize(weights.last_norm, branch_, *stream, last_);
     logits_.noalias() = last_.normalized * weights.tokens.transpose();
     return logits_;
   }
@@ -169,7 +163,7 @@ template <class T> class Pass {
     gradients.tokens.noalias() += logits_.transpose() * last_.normalized;
     d_normalized_.noalias() = logits_ * weights.tokens;
     d_stream_ = Matrix<T>::Zero(logits_.rows(), shape_.width);
-    normalize_backward(weights.last_norm, last_, gradients.last_norm);
+    normalize_backward(weights.last_norm, d_normalized_, last_, d_stream_, gradients.last_norm, workspace_);
     for (std::size_t l = blocks_.size(); l-- > 0;) {
       Block& block = blocks_[l];
       const auto& layer = weights.layers[l];
@@ -179,14 +173,15 @@ template <class T> class Pass {
       gelu_backward(block.up, d_inner_);
       gradient.up.noalias() += block.mlp.normalized.transpose() * d_inner_;
       d_normalized_.noalias() = d_inner_ * layer.up.transpose();
-      normalize_backward(layer.mlp_norm, block.mlp, gradient.mlp_norm);
+      normalize_backward(layer.mlp_norm, d_normalized_, block.mlp, d_stream_, gradient.mlp_norm, workspace_);
 
       gradient.out.noalias() += block.mixed.transpose() * d_stream_;
       d_mixed_.noalias() = d_stream_ * layer.out.transpose();
       attend_backward(block);
       gradient.qkv.noalias() += block.attention.normalized.transpose() * d_inner_;
       d_normalized_.noalias() = d_inner_ * layer.qkv.transpose();
-      normalize_backward(layer.attention_norm, block.attention, gradient.attention_norm);
+      normalize_backward(layer.attention_norm, d_normalized_, block.attention, d_stream_,
+                         gradient.attention_norm, workspace_);
     }
     for (Index r = 0; r < d_stream_.rows(); ++r) {
       gradients.tokens.row(tokens[static_cast<std::size_t>(r)]) += d_stream_.row(r);
@@ -195,33 +190,12 @@ template <class T> class Pass {
   }
 
  private:
-  struct Normalized {
-    Matrix<T> stream, normalized;
-    simdnorm::Moments<T> moments;
-  };
   struct Block {
-    Normalized attention, mlp;
+    Normalized<T> attention, mlp;
     Matrix<T> qkv;
     Matrix<T> probabilities;  // (sequences * heads * length, length)
     Matrix<T> mixed, up, active;
   };
-
-  /// place.stream = branch + stream; place.normalized = its norm. Returns place.stream.
-  const Matrix<T>& normalize(const typename Weights<T>::Norm& norm, const Matrix<T>& stream,
-                             Normalized& place) {
-    place.stream.resize(stream.rows(), stream.cols());
-    place.normalized.resize(stream.rows(), stream.cols());
-    simdnorm::LayerNorm<T>(norm.gamma, norm.beta)
-        .forward(simdnorm::residual_sum(branch_, stream, place.stream), place.normalized, place.moments);
-    return place.stream;
-  }
-  /// To the gradient of the stream, the norm's dx is added: what it is of both the branch and the stream before.
-  void normalize_backward(const typename Weights<T>::Norm& norm, const Normalized& place,
-                          typename Weights<T>::Norm& gradient) {
-    simdnorm::LayerNorm<T>(norm.gamma, norm.beta)
-        .backward(d_normalized_, place.stream, place.moments, simdnorm::added(d_stream_, d_stream_),
-                  gradient.gamma, gradient.beta, simdnorm::accumulate, workspace_);
-  }
 
   /// Calls f(place, probabilities): where the head's q lies in a matrix like qkv, its k and v one and two widths on.
   template <class F> void each_head(Block& block, F&& f) {
@@ -274,10 +248,13 @@ template <class T> class Pass {
   Shape shape_;
   Index sequences_ = 0, length_ = 0;
   std::vector<Block> blocks_;
-  Normalized last_;
+  Normalized<T> last_;
   Matrix<T> branch_, positions_, logits_;
   Matrix<T> d_stream_, d_normalized_, d_inner_, d_mixed_, d_scores_;
   simdnorm::Workspace<T> workspace_;
 };
+
+extern template class Pass<float>;  // model.cpp
+extern template class Pass<double>;
 
 }  // namespace gpt

@@ -6,8 +6,6 @@
 #include <random>
 #include <vector>
 
-#include <unsupported/Eigen/CXX11/ThreadPool>
-
 #include "model.hpp"
 
 namespace gpt {
