@@ -126,10 +126,14 @@ TEST(Gathered, ErrorsComeBeforeAnythingIsWritten) {
   });
   refused({"overlap"}, [&] { forward(rows, table.data()); });
   refused({"y is nullptr"}, [&] { forward(rows, static_cast<float*>(nullptr)); });
-  for (std::int32_t wrong : {-1, 5, 2000000000}) {
-    chosen[1] = wrong;
-    refused({"row 1 of x is to be row " + std::to_string(wrong) + " of a table of 5 (rows 2, hidden 8)"},
-            [&] { forward(rows, y.data()); });
+  for (std::size_t r : {0, 1}) {
+    for (std::int32_t wrong : {-1, 5, 2000000000}) {
+      chosen = {4, 0};
+      chosen[r] = wrong;
+      refused({"row " + std::to_string(r) + " of x is to be row " + std::to_string(wrong) +
+               " of a table of 5 (rows 2, hidden 8)"},
+              [&] { forward(rows, y.data()); });
+    }
   }
   EXPECT_EQ(y, unwritten);
   EXPECT_NO_THROW(forward(gathered(table.data(), 0, none), y.data(), {0, hidden}));

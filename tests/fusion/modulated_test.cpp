@@ -223,9 +223,41 @@ TEST_F(ModulatedErrors, AreFoundBeforeAnythingIsWritten) {
     const RowMoments<float>* const none = nullptr;
     simdnorm::modulated_rms_norm_backward(shape, items, dy, x, scale, none, dx, dscale);
   });
-  // Halves of a wider matrix lie beside each other.
+}
+
+TEST_F(ModulatedErrors, ArraysMayBePartsOfAWiderMatrix) {
+  using Rows = simdnorm::Strided<float>;
   EXPECT_NO_THROW(forward(items, Rows{scale, 16, 1}, Rows{scale + 8, 16, 1}, y));
   EXPECT_NO_THROW(forward(items, Rows{scale, 0, 1}, shift, y));
+  const auto backward_to = [&](const Rows& to_scale, const Rows& to_shift) {
+    simdnorm::modulated_layer_norm_backward(shape, items, dy, x, scale, moments.data(), dx, to_scale,
+                                            to_shift);
+  };
+  for (Index outer : {16, 17, 20}) {
+    EXPECT_NO_THROW(backward_to({dscale, outer, 1}, {dscale + 8, outer, 1})) << outer;
+    EXPECT_NO_THROW(backward_to({dscale + outer - 8, outer, 1}, {dscale, outer, 1})) << outer;
+    refused({"dscale", "dshift", "overlap"}, [&] {
+      backward_to({dscale, outer, 1}, {dscale + 7, outer, 1});
+    });
+    refused({"dscale", "dshift", "overlap"}, [&] {
+      backward_to({dscale, outer, 1}, {dscale + outer - 7, outer, 1});
+    });
+  }
+  refused({"dscale", "dshift", "overlap"}, [&] { backward_to({dscale, 16, 1}, {dscale + 8, 17, 1}); });
+}
+
+TEST_F(ModulatedErrors, StridesThatLeadNowhereAreNoErrors) {
+  using Rows = simdnorm::Strided<float>;
+  const auto call = [&](RowShape of, Index count, const Rows& by, const Rows& to_scale) {
+    simdnorm::modulated_rms_norm_backward(of, count, dy, x, by, of.rows == 0 ? nullptr : moments.data(), dx,
+                                          to_scale);
+  };
+  EXPECT_NO_THROW(call({rows, hidden}, 1, {scale, 3, 1}, {dscale, 3, 1}));  // of one item
+  EXPECT_NO_THROW(call({rows, 1}, 1, {scale, 1, 2}, {dscale, 1, 2}));       // of one column
+  EXPECT_NO_THROW(call({0, hidden}, 0, {scale, 0, 2}, {scale, 0, 2}));      // of no items
+  refused({"scale has column 2"}, [&] { call({rows, 2}, 1, {scale, 2, 2}, {dscale, 2, 1}); });
+  refused({"dscale has column 3"}, [&] { call({rows, 2}, 2, {scale, 2, 1}, {dscale, 2, 3}); });
+  refused({"dscale", "scale", "overlap"}, [&] { call({rows, hidden}, 1, {scale, 8, 1}, {scale + 7, 8, 1}); });
 }
 
 }  // namespace
