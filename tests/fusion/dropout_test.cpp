@@ -121,6 +121,12 @@ TEST(Dropout, RefusesWhatIsNoProbability) {
     });
   }
   EXPECT_EQ(y, std::vector<float>(16, 5.0F));
+  EXPECT_EQ(Dropout{}.stream, 0u);
+  std::vector<float> shared(24, 1.0F);
+  refused({"y", "bias", "overlap"}, [&] {  // by the last of the bias
+    simdnorm::rms_norm_forward({2, 8}, dropped(x.data(), some).bias(shared.data()), nullptr, 1e-5F,
+                               shared.data() + 7);
+  });
   refused({"y", "bias", "overlap"}, [&] {
     simdnorm::rms_norm_forward({2, 8}, dropped(x.data(), some).bias(y.data() + 8), nullptr, 1e-5F, y.data());
   });

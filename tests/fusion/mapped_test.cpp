@@ -117,8 +117,11 @@ TEST(Gathered, ErrorsComeBeforeAnythingIsWritten) {
   EXPECT_NO_THROW(forward(rows, y.data()));
   y = unwritten;
   const std::int32_t* const none = nullptr;
-  refused({"layer_norm_forward: the numbers of x's rows are nullptr"},
-          [&] { forward(gathered(table.data(), table_rows, none), y.data()); });
+  for (Index count : {1, 2}) {
+    refused({"layer_norm_forward: the numbers of x's rows are nullptr"}, [&] {
+      forward(gathered(table.data(), table_rows, none), y.data(), {count, hidden});
+    });
+  }
   refused({"x is nullptr"},
           [&] { forward(gathered(static_cast<float*>(nullptr), table_rows, chosen.data()), y.data()); });
   refused({"x is gathered, but rows lie side by side (rows 2, hidden 8, after 2)"}, [&] {

@@ -219,10 +219,12 @@ TEST_F(ModulatedErrors, AreFoundBeforeAnythingIsWritten) {
   refused({"y is nullptr"}, [&] { forward(items, scale, shift, nullptr); });
   refused({"epsilon must be at least 0"},
           [&] { simdnorm::modulated_rms_norm_forward(shape, items, x, scale, -1.0F, y, moments.data()); });
-  refused({"modulated_rms_norm_backward: moments is nullptr"}, [&] {
-    const RowMoments<float>* const none = nullptr;
-    simdnorm::modulated_rms_norm_backward(shape, items, dy, x, scale, none, dx, dscale);
-  });
+  for (Index count : {Index(1), rows}) {
+    refused({"modulated_rms_norm_backward: moments is nullptr"}, [&] {
+      const RowMoments<float>* const none = nullptr;
+      simdnorm::modulated_rms_norm_backward({count, hidden}, 1, dy, x, scale, none, dx, dscale);
+    });
+  }
 }
 
 TEST_F(ModulatedErrors, ArraysMayBePartsOfAWiderMatrix) {
@@ -252,9 +254,12 @@ TEST_F(ModulatedErrors, StridesThatLeadNowhereAreNoErrors) {
     simdnorm::modulated_rms_norm_backward(of, count, dy, x, by, of.rows == 0 ? nullptr : moments.data(), dx,
                                           to_scale);
   };
-  EXPECT_NO_THROW(call({rows, hidden}, 1, {scale, 3, 1}, {dscale, 3, 1}));  // of one item
-  EXPECT_NO_THROW(call({rows, 1}, 1, {scale, 1, 2}, {dscale, 1, 2}));       // of one column
-  EXPECT_NO_THROW(call({0, hidden}, 0, {scale, 0, 2}, {scale, 0, 2}));      // of no items
+  EXPECT_NO_THROW(
+      simdnorm::modulated_rms_norm_backward(shape, items, dy, x, scale, moments.data(), dx, dscale));
+  EXPECT_NO_THROW(call({rows, hidden}, 1, {scale, 3, 1}, {dscale, 3, 1}));     // of one item
+  EXPECT_NO_THROW(call({rows, 1}, 1, {scale, 1, 2}, {dscale, 1, 2}));          // of one column
+  EXPECT_NO_THROW(call({0, hidden}, 0, {scale, 0, 2}, {scale, 0, 2}));         // of no items
+  EXPECT_NO_THROW(call({rows, hidden}, 1, {nullptr, 0, 2}, {nullptr, 0, 2}));  // of no array
   refused({"scale has column 2"}, [&] { call({rows, 2}, 1, {scale, 2, 2}, {dscale, 2, 1}); });
   refused({"dscale has column 3"}, [&] { call({rows, 2}, 2, {scale, 2, 1}, {dscale, 2, 3}); });
   refused({"dscale", "scale", "overlap"}, [&] { call({rows, hidden}, 1, {scale, 8, 1}, {scale + 7, 8, 1}); });

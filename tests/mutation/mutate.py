@@ -102,7 +102,7 @@ ALSO = {
     "kernel/quantize.hpp": OF_CODES + ["types/memory", "quantize"],
     "kernel/residual_sum.hpp": OF_RESIDUALS,
     "kernel/residual_add.hpp": ["fusion/added", "fusion/memory", "fusion/errors"],
-    "modulated_norm.hpp": ["fusion/modulated", "fusion/modulated_arguments"],
+    "modulated_norm.hpp": ["fusion/modulated", "fusion/modulated_arguments", "fusion/dropout"],
 }
 # What the operators of stages 1 and 3 hardly use: stage 2 comes first.
 NOT_OF_OPERATORS = {"simd_words.hpp", "simd_narrow.hpp", "simd_number.hpp", "self_test.hpp", "kernel/quantize.hpp",
