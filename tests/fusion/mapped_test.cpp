@@ -129,7 +129,7 @@ TEST(Gathered, ErrorsComeBeforeAnythingIsWritten) {
   });
   refused({"overlap"}, [&] { forward(rows, table.data()); });
   refused({"y is nullptr"}, [&] { forward(rows, static_cast<float*>(nullptr)); });
-  for (std::size_t r : {0, 1}) {
+  for (const std::size_t r : {0U, 1U}) {
     for (std::int32_t wrong : {-1, 5, 2000000000}) {
       chosen = {4, 0};
       chosen[r] = wrong;
