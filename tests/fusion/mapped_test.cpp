@@ -110,7 +110,7 @@ TEST(Gathered, ErrorsComeBeforeAnythingIsWritten) {
   const std::vector<float> unwritten(2 * hidden, 1.25F);
   std::vector<float> table(table_rows * hidden, 1.0F), y = unwritten;
   std::vector<std::int32_t> chosen = {4, 0};
-  const auto forward = [&](const auto& x, float* out, RowShape shape = {2, 8}) {
+  const auto forward = [&](const auto& x, const auto& out, RowShape shape = {2, 8}) {
     simdnorm::layer_norm_forward(shape, x, nullptr, nullptr, 1e-5F, out);
   };
   const auto rows = gathered(table.data(), table_rows, chosen.data());
@@ -138,6 +138,12 @@ TEST(Gathered, ErrorsComeBeforeAnythingIsWritten) {
               [&] { forward(rows, y.data()); });
     }
   }
+  refused({"x", "y", "overlap"}, [&] { forward(table.data(), mapped(Bend{}, table.data() + 1)); });
+  std::vector<std::int32_t> shared(8, 0);
+  refused({"y", "the numbers of rows", "overlap"}, [&] {  // by the last of the numbers
+    forward(gathered(table.data(), table_rows, shared.data()), reinterpret_cast<float*>(shared.data() + 2),
+            {3, 1});
+  });
   EXPECT_EQ(y, unwritten);
   EXPECT_NO_THROW(forward(gathered(table.data(), 0, none), y.data(), {0, hidden}));
 }

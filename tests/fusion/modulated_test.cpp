@@ -256,6 +256,11 @@ TEST_F(ModulatedErrors, StridesThatLeadNowhereAreNoErrors) {
   };
   EXPECT_NO_THROW(
       simdnorm::modulated_rms_norm_backward(shape, items, dy, x, scale, moments.data(), dx, dscale));
+  for (Index i = 0; i < rows * hidden; ++i) x[i] = static_cast<float>(i % 5);
+  for (Index i = 0; i < items * hidden; ++i) scale[i] = static_cast<float>(i);
+  simdnorm::modulated_rms_norm_forward(shape, items, x, scale, 1e-5F, y, moments.data());
+  simdnorm::modulated_rms_norm_forward(shape, items, x, Rows{scale, hidden, 1}, 1e-5F, dx, moments.data());
+  EXPECT_TRUE(std::equal(y, y + rows * hidden, dx));
   EXPECT_NO_THROW(call({rows, hidden}, 1, {scale, 3, 1}, {dscale, 3, 1}));     // of one item
   EXPECT_NO_THROW(call({rows, 1}, 1, {scale, 1, 2}, {dscale, 1, 2}));          // of one column
   EXPECT_NO_THROW(call({0, hidden}, 0, {scale, 0, 2}, {scale, 0, 2}));         // of no items
