@@ -1,6 +1,7 @@
 // adoption: what a code base has today, and the same with simdnorm beside it: plain C loops over pointers, as in llm.c; Eigen
-// expressions; a functor with a device, as in TensorFlow; a module with a state dict, as in PyTorch. Each pair has one
-// signature, so that its callers stay as they are, and is checked to give the same numbers up to rounding.
+// expressions; a functor with a device, as in TensorFlow; a module with a state dict, as in PyTorch. Expressions and
+// functor keep their signature; the C functions take moments in the place of mean and rstd; the module is compared with the C
+// loops. All are checked to give the same numbers up to rounding.
 #define EIGEN_USE_THREADS  // declares Eigen::ThreadPoolDevice; before any include of Eigen or simdnorm
 #include <simdnorm/simdnorm.hpp>
 

@@ -10,12 +10,7 @@ namespace {
 
 /// The logits of a text that is read at once, beside those of the same text read token by token: bit for bit.
 int check_decoder() {
-  Shape shape;
-  shape.vocabulary = 19;
-  shape.context = 13;
-  shape.layers = 3;
-  shape.heads = 3;
-  shape.width = 36;
+  const Shape shape{/*vocabulary=*/19, /*context=*/13, /*layers=*/3, /*heads=*/3, /*width=*/36};
   Vector<float> values = 10 * initial_weights<float>(shape, 6);
   const Weights<float> weights(shape, values.data());
   int failures = 0;
@@ -54,12 +49,7 @@ int check_decoder() {
 
 /// Every tensor's gradient in double, in ten places, beside central differences.
 int check_gradients() {
-  Shape shape;
-  shape.vocabulary = 11;
-  shape.context = 7;
-  shape.layers = 2;
-  shape.heads = 3;
-  shape.width = 12;
+  const Shape shape{/*vocabulary=*/11, /*context=*/7, /*layers=*/2, /*heads=*/3, /*width=*/12};
   const Index sequences = 5;
   std::vector<int> text;
   std::mt19937_64 random(3);

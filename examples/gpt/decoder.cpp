@@ -12,10 +12,10 @@ template <class F> void Decoder::each_row(const Eigen::ThreadPoolDevice& device,
 }
 Vector<float> Decoder::attend(Index r, const Matrix<float>& keys, const Matrix<float>& values) const {
   const Index head = shape_.width / shape_.heads, first = place(r) - position(r), seen = position(r) + 1;
-  const float temperature = float(1 / std::sqrt(static_cast<double>(head)));
+  const float score_scale = float(1 / std::sqrt(static_cast<double>(head)));
   Vector<float> mixed(shape_.width);
   for (Index column = 0; column < shape_.width; column += head) {
-    const Vector<float> query = queries_.row(r).segment(column, head).transpose() * temperature;
+    const Vector<float> query = queries_.row(r).segment(column, head).transpose() * score_scale;
     Vector<float> scores = keys.block(first, column, seen, head) * query;
     scores = (scores.array() - scores.maxCoeff()).exp();
     scores /= scores.sum();

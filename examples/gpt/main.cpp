@@ -41,7 +41,7 @@ struct Model {
 
   Model(const Shape& s, Vocabulary v, std::uint64_t seed) : shape(s), vocabulary(std::move(v)), optimizer(0) {
     shape.vocabulary = vocabulary.size();
-    if (shape.width % shape.heads != 0)
+    if (shape.heads < 1 || shape.width % shape.heads != 0)
       throw std::runtime_error("the width, " + std::to_string(shape.width) +
                                ", is no multiple of the heads, " + std::to_string(shape.heads));
     weights = initial_weights<float>(shape, seed);

@@ -95,12 +95,12 @@ template <class T> class Weights {
 
 /// tanh's approximation, as GPT-2 has it.
 template <class T> void gelu(const Matrix<T>& x, Matrix<T>& y) {
-  const T slope = T(std::sqrt(2 / M_PI));
+  const T slope = T(0.7978845608028654);  // sqrt(2/pi)
   y = T(0.5) * x.array() * (T(1) + (slope * (x.array() + T(0.044715) * x.array().cube())).tanh());
 }
 /// dy becomes the gradient of x.
 template <class T> void gelu_backward(const Matrix<T>& x, Matrix<T>& dy) {
-  const T slope = T(std::sqrt(2 / M_PI));
+  const T slope = T(0.7978845608028654);  // sqrt(2/pi)
   const Matrix<T> tanh = (slope * (x.array() + T(0.044715) * x.array().cube())).tanh();
   const auto t = tanh.array();
   dy.array() *= T(0.5) * (T(1) + t) + T(0.5) * x.array() * (T(1) - t.square()) * slope *
@@ -204,7 +204,7 @@ template <class T> class Pass {
         f(s * length_, h * head(), block.probabilities.middleRows((s * shape_.heads + h) * length_, length_));
   }
   Index head() const { return shape_.width / shape_.heads; }
-  T temperature() const { return T(1 / std::sqrt(static_cast<double>(head()))); }
+  T score_scale() const { return T(1 / std::sqrt(static_cast<double>(head()))); }
 
   /// mixed = softmax(q k^T / sqrt(head)) v, of what is not after a token.
   void attend(Block& block) {
@@ -215,7 +215,7 @@ template <class T> class Pass {
       const auto of = [&](Index which) {
         return block.qkv.block(row, which * width + column, length_, head());
       };
-      p.noalias() = temperature() * of(0) * of(1).transpose();
+      p.noalias() = score_scale() * of(0) * of(1).transpose();
       for (Index i = 0; i < length_; ++i) {
         auto past = p.row(i).head(i + 1).array();
         past = (past - past.maxCoeff()).exp();
@@ -240,8 +240,8 @@ template <class T> class Pass {
         auto d = d_scores_.row(i).array();
         d = p.row(i).array() * (d - (d * p.row(i).array()).sum());
       }
-      of(d_inner_, 0).noalias() = temperature() * d_scores_ * of(block.qkv, 1);
-      of(d_inner_, 1).noalias() = temperature() * d_scores_.transpose() * of(block.qkv, 0);
+      of(d_inner_, 0).noalias() = score_scale() * d_scores_ * of(block.qkv, 1);
+      of(d_inner_, 1).noalias() = score_scale() * d_scores_.transpose() * of(block.qkv, 0);
     });
   }
 

@@ -1,8 +1,9 @@
 // Training: gradients of a batch on several threads, and AdamW.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
-#include <memory>
+#include <cstdint>
 #include <random>
 #include <vector>
 
@@ -141,7 +142,7 @@ inline double learning_rate(double highest, Index step, Index steps) {
   const double warm_up = std::min(100.0, static_cast<double>(steps) / 10), s = static_cast<double>(step);
   if (s < warm_up) return highest * (s + 1) / warm_up;
   const double part = (s - warm_up) / std::max(1.0, static_cast<double>(steps) - warm_up);
-  return highest * (0.1 + 0.45 * (1 + std::cos(M_PI * part)));
+  return highest * (0.1 + 0.45 * (1 + std::cos(3.14159265358979323846 * part)));
 }
 
 }  // namespace gpt
