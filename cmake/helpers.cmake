@@ -3,6 +3,7 @@
 # The version is written once, in the header; CMake follows it.
 function(simdnorm_read_version header result)
   file(STRINGS "${header}" lines REGEX "^#define SIMDNORM_VERSION_(MAJOR|MINOR|PATCH) +[0-9]+")
+  set(version "")
   foreach(part MAJOR MINOR PATCH)
     if(NOT lines MATCHES "SIMDNORM_VERSION_${part} +([0-9]+)")
       message(FATAL_ERROR "simdnorm: ${header} does not define SIMDNORM_VERSION_${part}")
