@@ -7,14 +7,15 @@ namespace gpt {
 
 /// Several sequences of the same length, and the keys and values of what was read.
 ///
-/// A row has the same bits whatever else is read with it: simdnorm's norms promise it, and everything else is done row by row
-/// here, in vectors that begin at aligned places. (How Eigen sums a product of two matrices depends on both sizes, of a vector
+/// A row has the same bits whatever else is read with it: simdnorm's norms promise it (of the other kinds nothing is promised), and
+/// everything else is done row by row here, in vectors that begin at aligned places. (How Eigen sums a product of two matrices depends on both sizes, of a vector
 /// with a matrix on that matrix alone.)
 class Decoder {
  public:
   Decoder(const Shape& shape, Index sequences)
       : shape_(shape),
         sequences_(sequences),
+        stream_(shape),
         keys_(static_cast<std::size_t>(shape.layers), Matrix<float>(sequences * shape.context, shape.width)),
         values_(keys_) {}
 
@@ -35,8 +36,9 @@ class Decoder {
 
   Shape shape_;
   Index sequences_, length_ = 0, count_ = 0;
+  Stream<float, float> stream_;
   std::vector<Matrix<float>> keys_, values_;  // of each layer: (sequences * context, width)
-  Matrix<float> branch_, stream_, normalized_, queries_, logits_;
+  Matrix<float> branch_, queries_, logits_;
 };
 
 }  // namespace gpt

@@ -3,12 +3,14 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
-#include <sstream>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
-#include "checkpoint.hpp"
 #include "decoder.hpp"
-#include "text.hpp"
-#include "training.hpp"
+#include "saved.hpp"
+#include "study.hpp"
+#include "tune.hpp"
 
 namespace gpt {
 int check();  // check.cpp
@@ -25,90 +27,19 @@ struct Options {
   Index sequences = 16, steps = 2000, stop = 0, every = 100, length = 500;
   int threads = 2;
   double rate = 2e-3, temperature = 0.8;
-  bool resume = false;
+  bool resume = false, bfloat16 = false;
+  Start start = Start::gpt2;
   std::uint64_t seed = 1;
   std::string prompt = "The ";
 };
 
-// --- a model in memory ---
-
-struct Model {
-  Shape shape;
-  Vocabulary vocabulary;
-  Vector<float> weights;
-  Optimizer optimizer;
-  Index step = 0;  // that were taken
-
-  Model(const Shape& s, Vocabulary v, std::uint64_t seed) : shape(s), vocabulary(std::move(v)), optimizer(0) {
-    shape.vocabulary = vocabulary.size();
-    if (shape.heads < 1 || shape.width % shape.heads != 0)
-      throw std::runtime_error("the width, " + std::to_string(shape.width) +
-                               ", is no multiple of the heads, " + std::to_string(shape.heads));
-    weights = initial_weights<float>(shape, seed);
-    optimizer = Optimizer(weights.size());
-  }
-
-  std::vector<Tensor> tensors() const { return Weights<float>::tensors_of(shape); }
-
-  void save_to(const std::string& path) const {
-    Checkpoint checkpoint;
-    checkpoint.put("", tensors(), weights);
-    checkpoint.put("adam.mean.", tensors(), optimizer.mean);
-    checkpoint.put("adam.square.", tensors(), optimizer.square);
-    checkpoint.words = {{"step", std::to_string(step)}, {"heads", std::to_string(shape.heads)}};
-    std::ostringstream codes;
-    for (const char c : vocabulary.characters()) codes << int{static_cast<unsigned char>(c)} << ' ';
-    checkpoint.words["characters"] = codes.str();
-    save(checkpoint, path);
-  }
-  static Model load_from(const std::string& path) {
-    const Checkpoint checkpoint = load(path);
-    std::istringstream codes(checkpoint.word("characters"));
-    std::string characters;
-    for (int code; codes >> code;) characters.push_back(static_cast<char>(code));
-    const auto extent = [&](const std::string& name, std::size_t axis) {
-      const auto found = checkpoint.tensors.find(name);
-      if (found == checkpoint.tensors.end() || found->second.shape.size() != 2)
-        throw std::runtime_error(path + " has no matrix " + name);
-      return found->second.shape[axis];
-    };
-    Shape shape;
-    shape.width = extent("tokens", 1);
-    shape.context = extent("positions", 0);
-    shape.heads = std::stol(checkpoint.word("heads"));
-    for (shape.layers = 0; checkpoint.tensors.count("layers." + std::to_string(shape.layers) + ".qkv") == 1;)
-      ++shape.layers;
-    Model model(shape, Vocabulary(characters), 0);
-    model.step = std::stol(checkpoint.word("step"));
-    checkpoint.get("", model.tensors(), model.weights);
-    checkpoint.get("adam.mean.", model.tensors(), model.optimizer.mean);
-    checkpoint.get("adam.square.", model.tensors(), model.optimizer.square);
-    return model;
-  }
-};
-
 // --- commands ---
 
-/// The mean loss over a text, in sequences that follow each other.
-double loss_of_text(Shards<float>& shards, Model& model, const std::vector<int>& text) {
-  double sum = 0;
-  Index count = 0;
-  const Index length = model.shape.context, at_once = 4 * Shards<float>::shards;
-  for (Index i = 0; i + length < static_cast<Index>(text.size());) {
-    Batch batch;
-    Index sequences = 0;
-    for (; sequences < at_once && i + length < static_cast<Index>(text.size()); ++sequences, i += length)
-      batch.add(text.data() + i, length);
-    sum += static_cast<double>(sequences) * shards.loss(model.weights, batch, sequences, nullptr);
-    count += sequences;
-  }
-  return sum / static_cast<double>(count);
-}
-
-int train(const Options& options) {
+/// A: the type of activations.
+template <class A> int train(const Options& options) {
   const std::string text = read_text(options.text);
-  Model model = options.resume ? Model::load_from(options.checkpoint)
-                               : Model(options.shape, Vocabulary(text), options.seed);
+  Model model = options.resume ? load_model(options.checkpoint)
+                               : Model(options.shape, Vocabulary(text), options.seed, options.start);
   const std::vector<int> tokens = model.vocabulary.tokens(text);
   const Parts parts(tokens);
   if (static_cast<Index>(parts.held_out.size()) <= model.shape.context)
@@ -117,7 +48,7 @@ int train(const Options& options) {
               static_cast<long>(model.weights.size()));
   std::printf("entropy of a character after the one before it: %.4f nats\n", bigram_entropy(tokens));
 
-  Shards<float> shards(model.shape, options.threads);
+  Shards<float, A> shards(model.shape, options.threads);
   Vector<float> gradient(model.weights.size());
   const auto tensors = model.tensors();
   using Clock = std::chrono::steady_clock;
@@ -125,13 +56,14 @@ int train(const Options& options) {
   const Index first = model.step;
   double mean_loss = 0;
   Index of_mean = 0;
+  const double warm_up = usual_warm_up(options.steps);
   const Index last = options.stop == 0 ? options.steps : std::min(options.stop, options.steps);
   while (model.step < last) {
     const Batch batch = Batch::drawn(parts.training, options.sequences, model.shape.context,
                                      options.seed * 1000003 + static_cast<std::uint64_t>(model.step));
-    mean_loss += shards.loss(model.weights, batch, options.sequences, &gradient);
+    mean_loss += shards.loss(model.weights, batch, options.sequences, gradient);
     ++of_mean;
-    const double rate = learning_rate(options.rate, model.step, options.steps);
+    const double rate = learning_rate(options.rate, model.step, options.steps, warm_up);
     ++model.step;
     model.optimizer.update(model.weights, gradient, tensors, rate, model.step);
     if (model.step % options.every == 0 || model.step == last) {
@@ -144,16 +76,16 @@ int train(const Options& options) {
       std::fflush(stdout);
       mean_loss = 0;
       of_mean = 0;
-      model.save_to(options.checkpoint);
+      save(model, options.checkpoint);
     }
   }
   std::printf("loss on the tenth that was held out: %.4f nats; saved in %s\n",
-              loss_of_text(shards, model, parts.held_out), options.checkpoint.c_str());
+              shards.loss_of_text(model.weights, parts.held_out), options.checkpoint.c_str());
   return 0;
 }
 
 int sample(const Options& options) {
-  Model model = Model::load_from(options.checkpoint);
+  Model model = load_model(options.checkpoint);
   std::vector<int> tokens = model.vocabulary.tokens(options.prompt);
   if (tokens.empty()) throw std::runtime_error("the prompt is empty");
   std::fputs(options.prompt.c_str(), stdout);
@@ -188,6 +120,11 @@ int sample(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+#ifdef __GLIBC__
+  // Matrices come and go in every step: their memory stays with the program, and its pages need not be made again.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
   Options options;
   CLI::App app("A GPT of characters, trained on the CPU");
   app.require_subcommand(1);
@@ -210,6 +147,14 @@ int main(int argc, char** argv) {
   training.add_option("--every", options.every, "steps from one line and checkpoint to the next")
       ->check(at_least_one)
       ->capture_default_str();
+  training.add_option("--norms", options.shape.placement, "where the norms stand")
+      ->transform(CLI::CheckedTransformer(placements));
+  training.add_option("--kind", options.shape.kind, "of the norms")
+      ->transform(CLI::CheckedTransformer(kinds));
+  training.add_option("--start", options.start, "how the weights begin")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Start>{{"gpt2", Start::gpt2}, {"xavier", Start::xavier}}));
+  training.add_flag("--bfloat16", options.bfloat16, "keep activations and their gradients in bfloat16");
   training.add_option("--threads", options.threads)->check(CLI::Range(1, 1024))->capture_default_str();
   training.add_flag("--resume", options.resume, "go on from the checkpoint, in its shape");
 
@@ -220,6 +165,32 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
 
+  Study of_study;
+  of_study.text = options.text;
+  of_study.folder = "study";
+  CLI::App& studying = *app.add_subcommand("study", "train with norms of every kind and at every place");
+  studying.add_option("--text", of_study.text, "files, or folders of files")->capture_default_str();
+  studying.add_option("--folder", of_study.folder, "of the tables")->capture_default_str();
+  studying.add_option("--depths", of_study.depths, "layers of the models")
+      ->check(at_least_one)
+      ->capture_default_str();
+  studying.add_option("--steps", of_study.steps)->check(at_least_one)->capture_default_str();
+  studying.add_option("--rate", of_study.rate, "the highest learning rate")->capture_default_str();
+  studying.add_option("--threads", of_study.threads)->check(CLI::Range(1, 1024))->capture_default_str();
+
+  Tuning of_tuning;
+  of_tuning.checkpoint = options.checkpoint;
+  of_tuning.text = {"/usr/include"};
+  CLI::App& tuning =
+      *app.add_subcommand("tune", "learn another text by adapters (LoRA), norms frozen or not");
+  tuning.add_option("--text", of_tuning.text, "files, or folders of files")->capture_default_str();
+  tuning.add_option("--checkpoint", of_tuning.checkpoint, "of the trained model")->capture_default_str();
+  tuning.add_option("--save", of_tuning.save, "the adapted model, here");
+  tuning.add_option("--rank", of_tuning.rank, "of the adapters")->check(at_least_one)->capture_default_str();
+  tuning.add_option("--steps", of_tuning.steps)->check(at_least_one)->capture_default_str();
+  tuning.add_option("--rate", of_tuning.rate, "the highest learning rate")->capture_default_str();
+  tuning.add_option("--threads", of_tuning.threads)->check(CLI::Range(1, 1024))->capture_default_str();
+
   for (CLI::App* of_a_file : {&training, &sampling}) {
     of_a_file->add_option("--checkpoint", options.checkpoint)->capture_default_str();
     of_a_file->add_option("--seed", options.seed)->capture_default_str();
@@ -228,7 +199,11 @@ int main(int argc, char** argv) {
       "check", "gradients beside finite differences; a text token by token beside the whole");
   CLI11_PARSE(app, argc, argv);
   try {
-    return checking.parsed() ? gpt::check() : sampling.parsed() ? sample(options) : train(options);
+    if (checking.parsed()) return gpt::check();
+    if (studying.parsed()) return study(of_study);
+    if (tuning.parsed()) return tune(of_tuning) ? 0 : 1;
+    if (sampling.parsed()) return sample(options);
+    return options.bfloat16 ? train<Bfloat16>(options) : train<float>(options);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "gpt: %s\n", error.what());
     return 1;

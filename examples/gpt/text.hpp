@@ -24,13 +24,14 @@ class Vocabulary {
   int size() const { return static_cast<int>(characters_.size()); }
   const std::string& characters() const { return characters_; }
   char character(int token) const { return characters_[static_cast<std::size_t>(token)]; }
+  bool knows(char c) const { return std::binary_search(characters_.begin(), characters_.end(), c); }
   std::vector<int> tokens(const std::string& text) const {
     std::vector<int> made;
     for (const char c : text) {
-      const auto at = std::lower_bound(characters_.begin(), characters_.end(), c);
-      if (at == characters_.end() || *at != c)
+      if (!knows(c))
         throw std::runtime_error("the model does not know the character of code " +
                                  std::to_string(static_cast<unsigned char>(c)));
+      const auto at = std::lower_bound(characters_.begin(), characters_.end(), c);
       made.push_back(static_cast<int>(at - characters_.begin()));
     }
     return made;
@@ -73,6 +74,16 @@ struct Parts {
       (i / piece % 10 == 9 ? held_out : training).push_back(tokens[i]);
   }
 };
+
+/// The entropy of a character, in nats: what is reached by knowing how often each one stands.
+inline double entropy(const std::vector<int>& tokens) {
+  std::map<int, double> counts;
+  for (const int token : tokens) ++counts[token];
+  const double all = static_cast<double>(tokens.size());
+  double sum = 0;
+  for (const auto& [token, count] : counts) sum -= count / all * std::log(count / all);
+  return sum;
+}
 
 /// The entropy of a character where the one before it is known, in nats: what the best table of pairs would reach on
 /// the text that it was made of.

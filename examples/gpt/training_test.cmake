@@ -1,5 +1,5 @@
 # A short training learns; stopped, resumed and on other numbers of threads it ends with the same bits; its checkpoint gives
-# samples; what is wrong is told.
+# samples and is tuned; with activations in bfloat16 it learns as well; the study writes its tables; what is wrong is told.
 #   cmake -D GPT=<program> -D TEXT=<file> -D FOLDER=<scratch> -P training_test.cmake
 file(REMOVE_RECURSE "${FOLDER}")
 file(MAKE_DIRECTORY "${FOLDER}")
@@ -33,10 +33,45 @@ file(SHA256 "${FOLDER}/whole" whole)
 file(SHA256 "${FOLDER}/parts" parts)
 expect(whole STREQUAL parts)
 
+gpt(${train} --checkpoint narrow --bfloat16)
+expect(result EQUAL 0)
+string(REGEX MATCH "step 60 of 60  loss ([0-9.]+)" found "${out}")
+set(narrow "${CMAKE_MATCH_1}")
+expect(narrow LESS early)
+string(REPLACE "." "" late_units "${late}") # ten thousandths, as both losses are printed
+string(REPLACE "." "" narrow_units "${narrow}")
+math(EXPR difference "${narrow_units} - ${late_units}")
+expect(difference LESS 500)
+expect(difference GREATER -500)
+file(SHA256 "${FOLDER}/narrow" narrow)
+expect(NOT narrow STREQUAL whole)
+
+gpt(tune --checkpoint whole --text "${TEXT}" --rank 2 --steps 10 --save tuned)
+expect(result EQUAL 0)
+expect(out MATCHES "norms frozen:.* gradients of 0 numbers of norms")
+expect(out MATCHES "norms learn:.* gradients of [1-9][0-9]* numbers of norms")
+gpt(sample --checkpoint tuned --prompt "norm" --length 10)
+expect(result EQUAL 0)
+
+gpt(study --text "${TEXT}" --depths 1 2 --steps 3 --folder study)
+expect(result EQUAL 0)
+file(STRINGS "${FOLDER}/study/losses.csv" lines)
+list(LENGTH lines count)
+expect(count EQUAL 79) # 13 trainings of 3 steps at each of 2 depths
+file(STRINGS "${FOLDER}/study/gradients.csv" lines REGEX "^2,post,layer_norm,1,3,2,[0-9.e-]+$")
+list(LENGTH lines count)
+expect(count EQUAL 1)
+
 gpt(sample --checkpoint whole --prompt "norm" --length 40)
 expect(result EQUAL 0)
 string(LENGTH "${out}" length)
 expect(length GREATER_EQUAL 45)
+
+# The header of a safetensors file is text: a checkpoint that tells of no heads.
+execute_process(COMMAND sed "s/\"heads\":\"2\"/\"heads\":\"0\"/" "${FOLDER}/whole" OUTPUT_FILE "${FOLDER}/headless")
+gpt(sample --checkpoint headless)
+expect(result EQUAL 1)
+expect(out MATCHES "no multiple of the heads, 0")
 
 file(WRITE "${FOLDER}/broken" "no tensors")
 gpt(sample --checkpoint broken)

@@ -1,8 +1,0 @@
-#include "model.hpp"
-
-namespace gpt {
-
-template class Pass<float>;
-template class Pass<double>;
-
-}  // namespace gpt

@@ -1,0 +1,3 @@
+#include "norms_inline.hpp"
+
+GPT_NORMS(float, Bfloat16)
