@@ -41,6 +41,26 @@ template <class Q> std::uint8_t nearest(float x) {
   }
 }
 
+// Of a vector of codes the first ones are stored, and nothing beyond them is touched: `count` is less than there are.
+template <class Q> void expect_first_codes() {
+  using V = simdnorm::simd::Vector<float>;
+  float numbers[V::width];
+  for (int i = 0; i < V::width; ++i) numbers[i] = static_cast<float>(i - 2);
+  const auto codes =
+      simdnorm::Codes<Q>::of(simdnorm::simd::load<V>(simdnorm::simd::All{}, static_cast<float*>(numbers)));
+  for (int count = 0; count < V::width; ++count) {
+    std::vector<std::uint8_t> stored(V::width + 1, 0x55);
+    simdnorm::store_codes(simdnorm::simd::First{count}, reinterpret_cast<Q*>(stored.data()), codes);
+    for (int i = 0; i <= V::width; ++i)
+      EXPECT_EQ(stored[size(i)], i < count ? nearest<Q>(numbers[i]) : 0x55) << i << " of " << count;
+  }
+}
+TEST(Codes, TheFirstOfThemAreStored) {
+  expect_first_codes<std::int8_t>();
+  expect_first_codes<Float8E4M3>();
+  expect_first_codes<Float8E5M2>();
+}
+
 template <class Q> struct Quantized {
   std::vector<std::uint8_t> codes;
   std::vector<float> scales;
