@@ -10,6 +10,9 @@ namespace gpt {
 
 bool tune(const Tuning& options) {
   const Model trained = load_model(options.checkpoint);
+  if (trained.shape.rank > 0)
+    throw std::runtime_error(options.checkpoint + " has adapters already, of rank " +
+                             std::to_string(trained.shape.rank));
   std::string text;
   const std::string whole = read_text(options.text);
   std::copy_if(whole.begin(), whole.end(), std::back_inserter(text),
@@ -57,7 +60,8 @@ bool tune(const Tuning& options) {
         norms_learned ? "learn:" : "frozen:", static_cast<long>(learned),
         static_cast<long>(model.weights.size()), static_cast<long>(shards.norm_gradients()), seconds,
         shards.loss_of_text(model.weights, parts.held_out));
-    holds = holds && changed_frozen == 0 && (shards.norm_gradients() == 0) == !norms_learned;
+    const bool some = norms_learned && shape.kind != Kind::none;  // of norms something is to learn
+    holds = holds && changed_frozen == 0 && (shards.norm_gradients() > 0) == some;
     if (!norms_learned && !options.save.empty()) save(model, options.save);
   }
   return holds;

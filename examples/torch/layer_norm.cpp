@@ -15,8 +15,8 @@ class LayerNormFunction : public torch::autograd::Function<LayerNormFunction> {
  public:
   static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& input,
                                const torch::Tensor& gamma, const torch::Tensor& beta, double epsilon) {
-    TORCH_CHECK(input.scalar_type() == torch::kFloat && input.size(-1) == gamma.numel() &&
-                    gamma.numel() == beta.numel(),
+    TORCH_CHECK(input.scalar_type() == torch::kFloat && gamma.numel() > 0 &&
+                    input.size(-1) == gamma.numel() && gamma.numel() == beta.numel(),
                 "x ", input.sizes(), ", gamma ", gamma.sizes(), ", beta ", beta.sizes());
     const torch::Tensor x = input.contiguous();
     torch::Tensor y = torch::empty_like(x);
