@@ -12,7 +12,7 @@ struct Study {
   std::vector<std::string> text;
   std::string folder;  // where the tables go
   std::vector<Index> depths = {4, 24};
-  Index steps = 200;
+  Index steps = 500;
   double rate = 2e-3;
   int threads = 2;
 };
