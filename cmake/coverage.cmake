@@ -19,9 +19,16 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
 
   target_compile_options(simdnorm_developer INTERFACE -fprofile-instr-generate -fcoverage-mapping)
   target_link_options(simdnorm_developer INTERFACE -fprofile-instr-generate)
+  if(TARGET test_dispatched)
+    target_compile_options(test_dispatched PRIVATE -fprofile-instr-generate -fcoverage-mapping)
+    target_link_options(test_dispatched PRIVATE -fprofile-instr-generate)
+  endif()
   target_compile_options(test_support PRIVATE -O1) # the kernels that most tests run, whatever the rest is compiled with
 
   get_property(tests DIRECTORY "${PROJECT_SOURCE_DIR}/tests" PROPERTY BUILDSYSTEM_TARGETS)
+  if(TARGET test_dispatched)
+    list(APPEND tests test_dispatched)
+  endif()
   list(FILTER tests INCLUDE REGEX "^test_")
   list(REMOVE_ITEM tests test_support)
   foreach(test IN LISTS tests)

@@ -14,6 +14,7 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/simdnormConfigVersion.cm
 install(FILES cmake/simdnormConfig.cmake "${PROJECT_BINARY_DIR}/simdnormConfigVersion.cmake"
         DESTINATION "${package_dir}")
 install(FILES cmake/dependencies.cmake DESTINATION "${package_dir}" RENAME simdnormDependencies.cmake)
+install(FILES cmake/dispatch.cmake DESTINATION "${package_dir}" RENAME simdnormDispatch.cmake)
 
 # Relocatable: the include directory is written relative to where the .pc file lies.
 file(RELATIVE_PATH to_prefix "/${CMAKE_INSTALL_DATADIR}/pkgconfig" "/")

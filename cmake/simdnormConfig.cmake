@@ -4,6 +4,7 @@ simdnorm_find_eigen()
 simdnorm_find_xsimd()
 if(TARGET simdnorm::eigen AND TARGET simdnorm::xsimd)
   include("${CMAKE_CURRENT_LIST_DIR}/simdnormTargets.cmake")
+  include("${CMAKE_CURRENT_LIST_DIR}/simdnormDispatch.cmake")
 else()
   set(simdnorm_FOUND FALSE)
   set(simdnorm_NOT_FOUND_MESSAGE

@@ -3,7 +3,7 @@
 
 #include <initializer_list>
 
-#include "storage.hpp"
+#include "operands.hpp"
 
 namespace simdnorm {
 

@@ -42,12 +42,10 @@ void layer_norm_forward(RowShape shape, const X& x, Gamma gamma, Beta beta,
   using T = operands_t<X, Gamma, Beta, Y>;
   const auto x_rows = read_rows(shape, x);
   const auto y_rows = written_rows(shape, y);
-  const element_or_t<Gamma, T>* const scale = gamma;
-  const element_or_t<Beta, T>* const shift = beta;
-  const Variance<T> statistic{epsilon};
-  check_forward("layer_norm_forward", shape, x_rows, scale, shift, statistic.epsilon, y_rows, moments);
-  forward_rows(shape, x_rows, statistic, Chain{Casting::template scale<element_t<X>>(scale), Shift{shift}},
-               y_rows, moments, executor);
+  const element_or_t<Gamma, element_or_t<Beta, T>>* const scale = gamma;
+  const element_or_t<Beta, element_or_t<Gamma, T>>* const shift = beta;
+  check_forward("layer_norm_forward", shape, x_rows, scale, shift, epsilon, y_rows, moments);
+  forward_rows<Variance<T>, Casting>(shape, x_rows, scale, shift, epsilon, y_rows, moments, executor);
 }
 
 /// Backward: dx = ((g - mean(g)) - xhat * mean(g * xhat)) * rstd with g = dy * gamma,

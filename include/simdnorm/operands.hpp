@@ -1,9 +1,57 @@
-// Which types the operands of a call may have, and what they are computed in.
+// The operands of a call: what they may be and which types they may have, and what they are computed in.
 #pragma once
+
+#include <cstddef>
+#include <tuple>
+#include <type_traits>
 
 #include "simd_number.hpp"
 
 namespace simdnorm {
+
+// --- as arguments: a pointer to rows with no gaps, or Strided; a literal nullptr for a learned array ---
+
+template <class X> struct ElementOf {};
+template <class T> struct ElementOf<T*> { using type = std::remove_const_t<T>; };
+template <class T> struct ElementOf<Strided<T>> { using type = std::remove_const_t<T>; };
+template <> struct ElementOf<std::nullptr_t> { using type = void; };
+/// The element type of an operand; void of nullptr.
+template <class X> using element_t = typename ElementOf<X>::type;
+/// The same, and T of nullptr.
+template <class X, class T>
+using element_or_t = std::conditional_t<std::is_void_v<element_t<X>>, T, element_t<X>>;
+
+/// What numbers of these types together are computed in: double if one of them is double, else float.
+template <class... U> using compute_t = std::conditional_t<(std::is_same_v<U, double> || ...), double, float>;
+
+/// An operand that a call reads, and one that it writes, as rows.
+template <class T> constexpr Strided<const T> read_rows(RowShape shape, T* data) {
+  return packed<const T>(shape, data);
+}
+template <class T> constexpr Strided<const T> read_rows(RowShape, const Strided<T>& operand) {
+  return {operand.data, operand.outer, operand.column};
+}
+template <class T> constexpr Strided<T> written_rows(RowShape shape, T* data) { return packed(shape, data); }
+template <class T> constexpr Strided<T> written_rows(RowShape, const Strided<T>& operand) { return operand; }
+constexpr std::nullptr_t read_rows(RowShape, std::nullptr_t) { return nullptr; }
+constexpr std::nullptr_t written_rows(RowShape, std::nullptr_t) { return nullptr; }
+/// The rows that an argument of a call consists of, first those that it is named after. (Of others than rows as they are:
+/// other headers of kernel/, such as residual_sum.hpp.)
+constexpr std::tuple<> operands_of(std::nullptr_t) { return {}; }
+template <class X> constexpr auto operands_of(const Strided<X>& rows) { return std::tuple<Strided<X>>(rows); }
+
+/// x of forward, or dx of backward, as parts of a call of dispatch/call.hpp, and the type of their numbers, void where that
+/// cannot be. (Of sums: kernel/residual_sum.hpp, kernel/residual_add.hpp.)
+template <class X> struct PartsOfCall { using type = void; };
+template <class U> struct PartsOfCall<Strided<U>> {
+  using type = std::remove_const_t<U>;
+  static const Strided<U>* rows(const Strided<U>& x) { return &x; }
+  template <class X> static std::nullptr_t residual(const X&) { return nullptr; }
+  template <class X> static std::nullptr_t sum(const X&) { return nullptr; }
+  template <class Dx> static std::nullptr_t addend(const Dx&) { return nullptr; }
+};
+
+// --- their types ---
 
 template <class X>
 inline constexpr bool is_operand = std::is_void_v<element_t<X>> || simd::is_number<element_t<X>>;

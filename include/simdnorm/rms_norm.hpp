@@ -37,11 +37,9 @@ void rms_norm_forward(RowShape shape, const X& x, Gamma gamma, operands_t<X, Gam
   const auto x_rows = read_rows(shape, x);
   const auto y_rows = written_rows(shape, y);
   const element_or_t<Gamma, T>* const scale = gamma;
-  const T* const no_beta = nullptr;
-  const MeanSquare<T> statistic{epsilon};
-  check_forward("rms_norm_forward", shape, x_rows, scale, no_beta, statistic.epsilon, y_rows, moments);
-  forward_rows(shape, x_rows, statistic, Casting::template scale<element_t<X>>(scale), y_rows, moments,
-               executor);
+  const element_or_t<Gamma, T>* const no_beta = nullptr;
+  check_forward("rms_norm_forward", shape, x_rows, scale, no_beta, epsilon, y_rows, moments);
+  forward_rows<MeanSquare<T>, Casting>(shape, x_rows, scale, no_beta, epsilon, y_rows, moments, executor);
 }
 
 /// Backward: dx = (g - xhat * mean(g * xhat)) * rstd with g = dy * gamma, dgamma = sum over rows of dy * xhat.

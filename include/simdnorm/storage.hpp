@@ -1,10 +1,6 @@
 // What lies in memory: rows, operands with strides, and the moments that forward keeps for backward.
 #pragma once
 
-#include <cstddef>
-#include <tuple>
-#include <type_traits>
-
 #include "config.hpp"
 
 namespace simdnorm {
@@ -78,36 +74,5 @@ struct Serial {
     for (Index task = 0; task < tasks; ++task) f(task);
   }
 };
-
-// --- operands as arguments: a pointer to rows with no gaps, or Strided; a literal nullptr for a learned array ---
-
-template <class X> struct ElementOf {};
-template <class T> struct ElementOf<T*> { using type = std::remove_const_t<T>; };
-template <class T> struct ElementOf<Strided<T>> { using type = std::remove_const_t<T>; };
-template <> struct ElementOf<std::nullptr_t> { using type = void; };
-/// The element type of an operand; void of nullptr.
-template <class X> using element_t = typename ElementOf<X>::type;
-/// The same, and T of nullptr.
-template <class X, class T>
-using element_or_t = std::conditional_t<std::is_void_v<element_t<X>>, T, element_t<X>>;
-
-/// What numbers of these types together are computed in: double if one of them is double, else float.
-template <class... U> using compute_t = std::conditional_t<(std::is_same_v<U, double> || ...), double, float>;
-
-/// An operand that a call reads, and one that it writes, as rows.
-template <class T> constexpr Strided<const T> read_rows(RowShape shape, T* data) {
-  return packed<const T>(shape, data);
-}
-template <class T> constexpr Strided<const T> read_rows(RowShape, const Strided<T>& operand) {
-  return {operand.data, operand.outer, operand.column};
-}
-template <class T> constexpr Strided<T> written_rows(RowShape shape, T* data) { return packed(shape, data); }
-template <class T> constexpr Strided<T> written_rows(RowShape, const Strided<T>& operand) { return operand; }
-constexpr std::nullptr_t read_rows(RowShape, std::nullptr_t) { return nullptr; }
-constexpr std::nullptr_t written_rows(RowShape, std::nullptr_t) { return nullptr; }
-/// The rows that an argument of a call consists of, first those that it is named after. (Of others than rows as they are:
-/// other headers of kernel/, such as residual_sum.hpp.)
-constexpr std::tuple<> operands_of(std::nullptr_t) { return {}; }
-template <class X> constexpr auto operands_of(const Strided<X>& rows) { return std::tuple<Strided<X>>(rows); }
 
 }  // namespace simdnorm

@@ -51,8 +51,9 @@ template <class Blocks> void expect_tasks(const Asked& asked, const Blocks& bloc
 template <class Blocks> void check_tasks(Rows rows) {
   const Blocks blocks(rows.shape);
   Asked forward, backward, with_parameters;
-  forward_rows(rows.shape, rows.read(), Statistic{0}, Scale<float>(nullptr), rows.written(),
-               static_cast<RowMoments<float>*>(nullptr), forward.recorder());
+  const float* const absent = nullptr;
+  forward_rows<Statistic, RoundOnce>(rows.shape, rows.read(), absent, absent, 0.f, rows.written(),
+                                     static_cast<RowMoments<float>*>(nullptr), forward.recorder());
   expect_tasks(forward, blocks, blocks.per_task());
   const auto run = [&](float* dgamma, Asked& asked) {
     backward_rows<Statistic, RoundOnce>(
@@ -78,8 +79,9 @@ TEST(Drivers, TellTheExecutorItsTasks) {
 TEST(Drivers, AskNothingOfAnExecutorWhereThereAreNoRows) {
   Rows rows({0, 5});
   Asked asked;
-  forward_rows(rows.shape, rows.read(), Statistic{0}, Scale<float>(nullptr), rows.written(),
-               static_cast<RowMoments<float>*>(nullptr), asked.recorder());
+  const float* const absent = nullptr;
+  forward_rows<Statistic, RoundOnce>(rows.shape, rows.read(), absent, absent, 0.f, rows.written(),
+                                     static_cast<RowMoments<float>*>(nullptr), asked.recorder());
   backward_rows<Statistic, RoundOnce>(
       rows.shape, rows.read(), rows.read(), static_cast<const float*>(nullptr), rows.moments.data(),
       rows.written(), rows.dgamma.data(), static_cast<float*>(nullptr), GradientOptions{}, asked.recorder());

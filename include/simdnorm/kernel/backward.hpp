@@ -1,6 +1,8 @@
 // The backward driver: for each block of rows, the two row means, then dx and the sums over rows.
 #pragma once
 
+#include "../dispatch/call.hpp"
+#include "../operands.hpp"
 #include "epilogue.hpp"
 #include "measure.hpp"
 #include "parameter_gradient.hpp"
@@ -199,14 +201,22 @@ void backward_part(RowShape shape, RowShape of_call, const Strided<const Dy>& dy
   });
 }
 
-/// The same of all rows.
+/// The same of all rows, compiled here or dispatched as forward_rows.
 template <class Statistic, class Casting, class Dy, class X, class P, class T, class Dx, class G,
           class Executor>
 void backward_rows(RowShape shape, const Strided<const Dy>& dy, const Strided<const X>& x, const P* gamma,
                    const RowMoments<T>* moments, const Dx& dx, G* dgamma, G* dbeta,
-                   const GradientOptions& options, Executor&& executor) {
-  backward_part<Statistic, Casting>(shape, shape, dy, x, gamma, moments, dx, dgamma, dbeta, options,
-                                    executor);
+                   const GradientOptions& options, const Executor& executor) {
+  using Parts = PartsOfCall<Dx>;
+  if constexpr (is_dispatched<Statistic::kind, Casting::kind, X, P> && std::is_same_v<Dy, X> &&
+                std::is_same_v<typename Parts::type, X> && std::is_same_v<G, T>) {
+    dispatch<Statistic::kind, Casting::kind>(BackwardCall<X, P>{
+        shape, &dy, &x, gamma, moments, Parts::rows(dx), dgamma, dbeta, options.accumulate, options.workspace,
+        streaming_threshold(), any_executor(executor), Parts::addend(dx)});
+  } else {
+    backward_part<Statistic, Casting>(shape, shape, dy, x, gamma, moments, dx, dgamma, dbeta, options,
+                                      executor);
+  }
 }
 
 }  // namespace simdnorm

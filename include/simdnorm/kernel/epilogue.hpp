@@ -1,6 +1,7 @@
 // What maps the normalized value on: scale and shift, and when it is rounded.
 #pragma once
 
+#include "../dispatch/call.hpp"
 #include "row.hpp"
 
 namespace simdnorm {
@@ -84,6 +85,7 @@ Chain(FirstEpilogue, SecondEpilogue) -> Chain<FirstEpilogue, SecondEpilogue>;
 
 /// y = xhat * gamma (+ beta), rounded to y's type at the end and not before.
 struct RoundOnce {
+  static constexpr CastingKind kind = CastingKind::round_once;
   template <class /*X*/, class P> static Scale<P> scale(const P* gamma) { return Scale<P>(gamma); }
   template <class P> static Scale<P> gradient_scale(const P* gamma) { return Scale<P>(gamma); }
   template <class /*X*/> struct Xhat {
@@ -94,6 +96,7 @@ struct RoundOnce {
 /// Backward takes the rounding for the identity, but for dgamma, which sums dy * round(xhat). (Of LayerNorm it computes xhat
 /// by other roundings than forward, so that near a tie the two may round to neighbours.)
 struct RoundXhat {
+  static constexpr CastingKind kind = CastingKind::round_xhat;
   template <class X, class P> static auto scale(const P* gamma) {
     return Chain{RoundTo<X>{}, Scale<P>(gamma)};
   }
@@ -102,6 +105,7 @@ struct RoundXhat {
 };
 /// y = xhat * (1 + gamma) (+ beta), as in the RMSNorm of Gemma. Without gamma it is 0.
 struct OnePlusGamma : RoundOnce {
+  static constexpr CastingKind kind = CastingKind::one_plus_gamma;
   template <class /*X*/, class P> static ScaleOnePlus<P> scale(const P* gamma) {
     return ScaleOnePlus<P>(gamma);
   }

@@ -1,6 +1,8 @@
 // The forward driver: for each block of rows, measure, keep the moments, normalize.
 #pragma once
 
+#include "../dispatch/call.hpp"
+#include "../operands.hpp"
 #include "blocks.hpp"
 #include "epilogue.hpp"
 #include "measure.hpp"
@@ -89,11 +91,26 @@ void forward_part(RowShape shape, RowShape of_call, const X& x, const Statistic&
   });
 }
 
-/// The same of all rows.
-template <class Statistic, class X, class Epilogue, class Y, class T, class Executor>
-void forward_rows(RowShape shape, const X& x, const Statistic& statistic, const Epilogue& epilogue,
-                  const Y& y, RowMoments<T>* moments, Executor&& executor) {
-  forward_part(shape, shape, x, statistic, epilogue, y, moments, executor);
+/// The same of all rows, with gamma, and, where the statistic has it, beta, as Casting takes them: compiled here, or dispatched
+/// to kernels that are compiled for the processor's instruction set.
+template <class Statistic, class Casting, class X, class P, class B, class Y, class T, class Executor>
+void forward_rows(RowShape shape, const X& x, const P* gamma, const B* beta, T epsilon, const Y& y,
+                  RowMoments<T>* moments, const Executor& executor) {
+  using Parts = PartsOfCall<X>;
+  using U = typename Parts::type;
+  if constexpr (is_dispatched<Statistic::kind, Casting::kind, U, P> && std::is_same_v<B, P> &&
+                std::is_same_v<Y, Strided<U>>) {
+    dispatch<Statistic::kind, Casting::kind>(
+        ForwardCall<U, P>{shape, Parts::rows(x), gamma, beta, epsilon, &y, moments, streaming_threshold(),
+                          any_executor(executor), Parts::residual(x), Parts::sum(x)});
+  } else {
+    const auto scale = Casting::template scale<element_t<X>>(gamma);
+    if constexpr (Statistic::centered) {
+      forward_part(shape, shape, x, Statistic{epsilon}, Chain{scale, Shift{beta}}, y, moments, executor);
+    } else {
+      forward_part(shape, shape, x, Statistic{epsilon}, scale, y, moments, executor);
+    }
+  }
 }
 
 }  // namespace simdnorm

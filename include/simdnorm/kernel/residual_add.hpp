@@ -125,6 +125,14 @@ SIMDNORM_INLINE void touch(const Check& check, const char* name, const ResidualG
   touch_all(check, then, name, a.dx, "dresidual", a.dresidual, "dsum", a.dsum);
 }
 
+/// Where both hold one type.
+template <class U> struct PartsOfCall<Added<Strided<const U>, Strided<U>>> {
+  using type = U;
+  using Sum = Added<Strided<const U>, Strided<U>>;
+  static const Strided<U>* rows(const Sum& a) { return &a.y; }
+  static const Strided<const U>* addend(const Sum& a) { return &a.addend; }
+};
+
 // --- as sinks ---
 
 template <int Rows, class Blocks, class Read, class R, class U, class Run>

@@ -179,6 +179,15 @@ SIMDNORM_INLINE void touch(const Check& check, const char* name, const ResidualS
             read_array(bias, check.shape().hidden));
 }
 
+/// Where all of it holds one type, and there is no bias and no alpha.
+template <class U> struct PartsOfCall<ResidualSum<Strided<const U>, Strided<const U>, Strided<U>>> {
+  using type = U;
+  using Sum = ResidualSum<Strided<const U>, Strided<const U>, Strided<U>>;
+  static const Strided<const U>* rows(const Sum& a) { return &a.x; }
+  static const Strided<const U>* residual(const Sum& a) { return &a.residual; }
+  static const Strided<U>* sum(const Sum& a) { return &a.sum; }
+};
+
 // --- as a source ---
 
 template <class T, class Term> Term times(const Term& term, std::nullptr_t) { return term; }

@@ -2,6 +2,7 @@
 // nothing else.
 #pragma once
 
+#include "../dispatch/call.hpp"
 #include "fold.hpp"
 
 namespace simdnorm {
@@ -35,6 +36,7 @@ template <class T> struct GradientMeans {
 /// The shift is 0, unless the difference of squares costs digits: then it is the mean that was found.
 template <class T> struct Variance {
   using Scalar = T;
+  static constexpr NormKind kind = NormKind::layer;
   static constexpr int sums = 2;
   static constexpr int chains = 1;  // of additions, in each lane
   static constexpr bool centered = true;
@@ -133,6 +135,7 @@ template <class T> struct Variance {
 /// RMSNorm: the mean square; rstd = 1/sqrt(mean square + epsilon).
 template <class T> struct MeanSquare {
   using Scalar = T;
+  static constexpr NormKind kind = NormKind::rms;
   static constexpr int sums = 1;
   static constexpr int chains = 2;
   static constexpr bool centered = false;  // and so there is no beta
