@@ -8,9 +8,8 @@ install(DIRECTORY include/simdnorm DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FIL
 install(TARGETS simdnorm EXPORT simdnormTargets)
 install(EXPORT simdnormTargets NAMESPACE simdnorm:: DESTINATION "${package_dir}")
 
-# Before 1.0 a minor version may change an interface, hence SameMinorVersion.
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/simdnormConfigVersion.cmake"
-                                 COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+                                 COMPATIBILITY SameMajorVersion ARCH_INDEPENDENT)
 install(FILES cmake/simdnormConfig.cmake "${PROJECT_BINARY_DIR}/simdnormConfigVersion.cmake"
         DESTINATION "${package_dir}")
 install(FILES cmake/dependencies.cmake DESTINATION "${package_dir}" RENAME simdnormDependencies.cmake)

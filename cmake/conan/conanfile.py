@@ -1,4 +1,4 @@
-"""A recipe of Conan 2: `conan create . --name simdnorm --version 0.1.0` in a folder with this file and, as ConanCenter has
+"""A recipe of Conan 2: `conan create . --name simdnorm --version 1.0.0` in a folder with this file and, as ConanCenter has
 it, a conandata.yml of each version's address and SHA256."""
 import os
 
@@ -38,10 +38,12 @@ class SimdnormConan(ConanFile):
     def package(self):
         copy(self, "LICENSE", self.source_folder, os.path.join(self.package_folder, "licenses"))
         copy(self, "*.hpp", os.path.join(self.source_folder, "include"), os.path.join(self.package_folder, "include"))
+        copy(self, "dispatch.cmake", os.path.join(self.source_folder, "cmake"), os.path.join(self.package_folder, "cmake"))
 
     def package_info(self):
         self.cpp_info.set_property("cmake_file_name", "simdnorm")
         self.cpp_info.set_property("cmake_target_name", "simdnorm::simdnorm")
+        self.cpp_info.set_property("cmake_build_modules", [os.path.join("cmake", "dispatch.cmake")])
         self.cpp_info.set_property("pkg_config_name", "simdnorm")
         self.cpp_info.bindirs = []
         self.cpp_info.libdirs = []

@@ -8,8 +8,8 @@
 #include <stdexcept>
 #include <string>
 
-#define SIMDNORM_VERSION_MAJOR 0
-#define SIMDNORM_VERSION_MINOR 1
+#define SIMDNORM_VERSION_MAJOR 1
+#define SIMDNORM_VERSION_MINOR 0
 #define SIMDNORM_VERSION_PATCH 0
 
 // Sums are kept exact by the order and rounding of each operation. -ffast-math lets the compiler change both, and
