@@ -16,7 +16,7 @@ A mutant is tried in three stages, each dearer than the one before, until someth
      Then those that ALSO names for it.
   3. The tests that call the operators through support/operators_*.cpp were compiled once, and are run with the
      operators of the mutant.
-Of headers that the operators hardly use, stage 2 comes first.
+Of headers that the operators hardly use, stage 2 comes first. dispatch/call.hpp and dispatch/kernels.hpp are left out.
 Where operators compile to the same bytes as without the change, what only looks at them is left out. A test that
 fails, crashes, or takes ten times its time has noticed. A mutant that does not compile is not counted.
 

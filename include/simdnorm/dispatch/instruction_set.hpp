@@ -7,7 +7,9 @@
 
 #include "../config.hpp"
 
-#if defined(_MSC_VER) && defined(_M_X64)
+#if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(_MSC_VER) && defined(_M_X64)
 #include <immintrin.h>
 #include <intrin.h>
 #elif defined(SIMDNORM_DISPATCH_SVE)
@@ -39,8 +41,9 @@ inline constexpr InstructionSet dispatched_sets[] = {InstructionSet::baseline};
 /// The best of them that this processor has, and whose registers this system saves.
 SIMDNORM_COLD inline InstructionSet best_instruction_set() {
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
-  const bool avx2 =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  const bool f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;  // clang 14 cannot be asked
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && f16c;
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl");
