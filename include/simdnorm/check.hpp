@@ -182,25 +182,26 @@ SIMDNORM_INLINE void check_all_apart(const Check& check, const Arguments&... arg
       arguments...);
 }
 
-/// The checks of a forward operator.
-template <class X, class P, class B, class Y, class T>
+/// The checks of a forward operator; `more`: what else it reads or writes, each behind its name.
+template <class X, class P, class B, class Y, class T, class... More>
 void check_forward(const char* operation, RowShape shape, const X& x, const P* gamma, const B* beta,
-                   T epsilon, const Y& y, const RowMoments<T>* moments) {
+                   T epsilon, const Y& y, const RowMoments<T>* moments, const More&... more) {
   const Check check(operation, shape);
   check.epsilon(epsilon);
   check_all_apart(check, "x", x, "y", y, "moments", written_array(moments, shape.rows), "gamma",
-                  read_array(gamma, shape.hidden), "beta", read_array(beta, shape.hidden));
+                  read_array(gamma, shape.hidden), "beta", read_array(beta, shape.hidden), more...);
 }
 
 /// The checks of a backward operator.
-template <class Dy, class X, class P, class T, class Dx, class G>
+template <class Dy, class X, class P, class T, class Dx, class G, class... More>
 void check_backward(const char* operation, RowShape shape, const Dy& dy, const X& x, const P* gamma,
-                    const RowMoments<T>* moments, const Dx& dx, const G* dgamma, const G* dbeta) {
+                    const RowMoments<T>* moments, const Dx& dx, const G* dgamma, const G* dbeta,
+                    const More&... more) {
   const Check check(operation, shape);
   if (moments == nullptr && shape.rows > 0) check.stop(check.message() << "moments is nullptr");
   check_all_apart(check, "dy", dy, "x", x, "dx", dx, "moments", read_array(moments, shape.rows), "gamma",
                   read_array(gamma, shape.hidden), "dgamma", written_array(dgamma, shape.hidden), "dbeta",
-                  written_array(dbeta, shape.hidden));
+                  written_array(dbeta, shape.hidden), more...);
 }
 
 }  // namespace simdnorm

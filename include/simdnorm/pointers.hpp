@@ -5,3 +5,4 @@
 #include "modulated_norm.hpp"
 #include "quantize.hpp"
 #include "rms_norm.hpp"
+#include "split_norm.hpp"

@@ -137,9 +137,9 @@ TEST(Drivers, EndTheWriterOnceAfterTheRowsOfATask) {
                    StoredRows<float>{rows.written()}, Listed{&list}, MomentsSink<float>{nullptr}, executor);
     EXPECT_EQ(written, pairs);
     written = 0;
-    backward<Along, Statistic>(rows.shape, LoadedRows<float>{rows.read()}, LoadedRows<float>{rows.read()},
-                               Scale<float>(nullptr), rows.moments.data(), StoredRows<float>{rows.written()},
-                               Listed{&list}, NoParameterGradient{}, executor);
+    backward<Along>(rows.shape, Statistic{0}, LoadedRows<float>{rows.read()}, LoadedRows<float>{rows.read()},
+                    Scale<float>(nullptr), rows.moments.data(), StoredRows<float>{rows.written()},
+                    Listed{&list}, NoParameterGradient{}, executor);
     EXPECT_EQ(written, pairs);
     EXPECT_GT(tasks, 0);
   }

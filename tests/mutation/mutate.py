@@ -103,11 +103,15 @@ ALSO = {
     "kernel/residual_sum.hpp": OF_RESIDUALS,
     "kernel/residual_add.hpp": ["fusion/added", "fusion/memory", "fusion/errors"],
     "modulated_norm.hpp": ["fusion/modulated", "fusion/modulated_arguments", "fusion/dropout"],
+    "kernel/partial.hpp": ["split/norm", "split/memory", "split/neighbours"],
+    "kernel/merged.hpp": ["split/norm"],
+    "split_norm.hpp": ["split/memory", "split/norm"],
 }
 # What the operators of stages 1 and 3 hardly use: stage 2 comes first.
 NOT_OF_OPERATORS = {"simd_words.hpp", "simd_narrow.hpp", "simd_number.hpp", "self_test.hpp", "kernel/quantize.hpp",
                     "kernel/residual_sum.hpp", "kernel/residual_add.hpp", "kernel/writer.hpp", "cache.hpp", "quantize.hpp",
-                    "modulated_norm.hpp", "simd_random.hpp", "kernel/dropout.hpp", "kernel/mapped.hpp", "kernel/gathered.hpp"}
+                    "modulated_norm.hpp", "simd_random.hpp", "kernel/dropout.hpp", "kernel/mapped.hpp", "kernel/gathered.hpp",
+                    "kernel/partial.hpp", "kernel/merged.hpp", "split_norm.hpp"}
 OPERATORS = ["layer_float", "layer_double", "rms_float", "rms_double"]
 LEAST_RATE = 98
 

@@ -10,12 +10,26 @@
 
 namespace simdnorm {
 
+/// The means of as many rows as a vector has elements, or of the first `count`, from their sums over `hidden` columns; NaN
+/// where one of the two is not finite.
+template <class Statistic, class T, class V>
+SIMDNORM_INLINE void keep_sums(const Extended<T, V> (&sum)[Statistic::sums], Index hidden, int count,
+                               GradientMeans<T>* means) {
+  T g[V::width] = {}, g_xhat[V::width];
+  Statistic::gradient_means(sum, hidden, g, g_xhat);
+  for (int r = 0; r < std::min(V::width, count); ++r) {
+    means[r] = {g[r], g_xhat[r]};
+    if (SIMDNORM_UNLIKELY(!(std::isfinite(means[r].g) && std::isfinite(means[r].g_xhat))))
+      means[r] = {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::quiet_NaN()};
+  }
+}
+
 /// means[r] = the means over row r that dx needs; NaN, and so will be dx, where one of them is not finite.
-/// `scale` maps dy to g, the gradient of xhat.
-template <class Statistic, class Block, class Dy, class X, class Scale, class T>
+/// `scale` maps dy to g, the gradient of xhat. (Of a part of the rows, their sums: partial.hpp.)
+template <class Statistic, class Block, class Dy, class X, class Scale, class T, class Record>
 SIMDNORM_NOINLINE void gradient_means(Block block, Index hidden, const Dy& dy_of_rows, const X& x_of_rows,
                                       const Scale& scale_of_rows, const RowMoments<T>* moments,
-                                      GradientMeans<T>* means) {
+                                      Record* means) {
   const Dy dy = dy_of_rows;
   const X x = x_of_rows;
   const Scale scale = scale_of_rows;
@@ -34,15 +48,17 @@ SIMDNORM_NOINLINE void gradient_means(Block block, Index hidden, const Dy& dy_of
   });
   for (int first = 0; first < block.count(); first += V::width) {
     Extended<T, V> sum[Statistic::sums];
-    T g[V::width] = {}, g_xhat[V::width];
     sums.load(first, block.count(), sum);
-    Statistic::gradient_means(sum, hidden, g, g_xhat);
-    for (int r = first; r < std::min(first + V::width, block.count()); ++r) {
-      means[r] = {g[r - first], g_xhat[r - first]};
-      if (SIMDNORM_UNLIKELY(!(std::isfinite(means[r].g) && std::isfinite(means[r].g_xhat))))
-        means[r] = {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::quiet_NaN()};
-    }
+    keep_sums<Statistic>(sum, hidden, block.count() - first, means + first);
   }
+}
+
+/// The means that backward takes: of rows that are all here. (Of others: merged.hpp.)
+template <class Statistic, class Block, class Dy, class X, class Scale, class T>
+SIMDNORM_INLINE void find_means(const Statistic& /*statistic*/, const Block& block, Index hidden,
+                                const Dy& dy, const X& x, const Scale& scale, const RowMoments<T>* moments,
+                                GradientMeans<T>* means) {
+  gradient_means<Statistic>(block, hidden, dy, x, scale, moments, means);
 }
 
 /// dx for some columns of some rows, and what they add to `totals`.
@@ -86,13 +102,14 @@ SIMDNORM_INLINE bool all_ordinary(const RowMoments<T>* moments, const GradientMe
 }
 
 /// The same for rows that are not.
-template <class Statistic, class Gradient, class Rows, class Dy, class X, class Scale, class Dx, class T,
+template <class Gradient, class Statistic, class Rows, class Dy, class X, class Scale, class Dx, class T,
           class Totals>
-SIMDNORM_COLD void differentiate_rare(Rows rows, Index hidden, const Dy& dy, const X& x, const Scale& scale,
-                                      const RowMoments<T>* moments, const Dx& dx, const Totals& totals) {
+SIMDNORM_COLD void differentiate_rare(const Statistic& statistic, Rows rows, Index hidden, const Dy& dy,
+                                      const X& x, const Scale& scale, const RowMoments<T>* moments,
+                                      const Dx& dx, const Totals& totals) {
   GradientMeans<T> means[Rows::capacity];
   for (int r = 0; r < rows.count(); ++r)
-    gradient_means<Statistic>(rows.row(r), hidden, dy, x, scale, moments + r, means + r);
+    find_means(statistic, rows.row(r), hidden, dy, x, scale, moments + r, means + r);
   differentiate<Statistic, Gradient>(rows.scalable(), Columns{0, hidden}, dy, x, scale, moments, means,
                                      CanonicalSink<Dx>{dx}, totals);
 }
@@ -100,22 +117,21 @@ SIMDNORM_COLD void differentiate_rare(Rows rows, Index hidden, const Dy& dy, con
 /// Backward over all rows; returns the number of tasks, each of which has its own sums in `gradient`.
 template <class Blocks, class Statistic, class Gradient, class Dy, class X, class Scale, class Dx,
           class Writer, class T, class Executor>
-Index backward(RowShape shape, const Dy& dy, const X& x, const Scale& scale, const RowMoments<T>* moments,
-               const Dx& dx, const Writer& writer, const Gradient& gradient, Executor&& executor) {
+Index backward(RowShape shape, const Statistic& statistic, const Dy& dy, const X& x, const Scale& scale,
+               const RowMoments<T>* moments, const Dx& dx, const Writer& writer, const Gradient& gradient,
+               Executor&& executor) {
   const Index hidden = shape.hidden;
   const Blocks blocks(shape);
-  const Index blocks_per_task = gradient.blocks_per_task(blocks);
-  const Index tasks = (blocks.count() + blocks_per_task - 1) / blocks_per_task;
-  executor(tasks, blocks_per_task * blocks.elements(), [&](Index task) {
+  const auto run = [&](Index task, Index first_block, Index last_block) {
     const auto totals = gradient.begin(task);
-    blocks.each(task * blocks_per_task, (task + 1) * blocks_per_task, [&](const auto& block) {
+    blocks.each(first_block, last_block, [&](const auto& block) {
       const RowMoments<T>* of_block = moments + block.first_row;
       GradientMeans<T> means[std::decay_t<decltype(block)>::capacity];
-      gradient_means<Statistic>(block, hidden, dy, x, scale, of_block, means);
+      find_means(statistic, block, hidden, dy, x, scale, of_block, means);
       block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
         const RowMoments<T>* of_rows = of_block + first;
         if (SIMDNORM_UNLIKELY(!all_ordinary(of_rows, means + first, rows.count()))) {
-          differentiate_rare<Statistic, Gradient>(rows, hidden, dy, x, scale, of_rows, dx, totals);
+          differentiate_rare<Gradient>(statistic, rows, hidden, dy, x, scale, of_rows, dx, totals);
         } else {
           writer.write(rows, hidden, dx, [&](auto columns, const auto& part, const auto& read) {
             differentiate<Statistic, Gradient>(rows, columns, read(dy), read(x), scale, of_rows,
@@ -125,8 +141,8 @@ Index backward(RowShape shape, const Dy& dy, const X& x, const Scale& scale, con
       });
     });
     writer.end();
-  });
-  return tasks;
+  };
+  return in_tasks(blocks, gradient.blocks_per_task(blocks), executor, run);
 }
 
 /// What the parameter gradients may be given.
@@ -150,11 +166,12 @@ template <class T> Index gradient_workspace_bytes(RowShape shape) {
 }
 
 /// Backward with dgamma and dbeta, of which either may be null.
-template <class Blocks, class Statistic, class Casting, class Dy, class X, class Scale, class Dx,
+template <class Blocks, class Casting, class Statistic, class Dy, class X, class Scale, class Dx,
           class Writer, class T, class G, class Executor>
-void backward_with_parameters(RowShape shape, const Dy& dy, const LoadedRows<X>& x, const Scale& scale,
-                              const RowMoments<T>* moments, const Dx& dx, const Writer& writer, G* dgamma,
-                              G* dbeta, const GradientOptions& options, Executor&& executor) {
+void backward_with_parameters(RowShape shape, const Statistic& statistic, const Dy& dy,
+                              const LoadedRows<X>& x, const Scale& scale, const RowMoments<T>* moments,
+                              const Dx& dx, const Writer& writer, G* dgamma, G* dbeta,
+                              const GradientOptions& options, Executor&& executor) {
   using Gradient = ParameterGradient<T, typename Blocks::Architecture, Statistic::centered,
                                      typename Casting::template Xhat<X>>;
   std::unique_ptr<double[]> own;
@@ -167,17 +184,17 @@ void backward_with_parameters(RowShape shape, const Dy& dy, const LoadedRows<X>&
   }
   const Gradient gradient(shape.hidden, workspace);
   const Index segments =
-      backward<Blocks, Statistic>(shape, dy, x, scale, moments, dx, writer, gradient, executor);
+      backward<Blocks>(shape, statistic, dy, x, scale, moments, dx, writer, gradient, executor);
   gradient.finish(segments, options.accumulate, dgamma, dbeta);
 }
 
 /// Backward from dy and x to dx, and to dgamma and dbeta where they are not null, with the blocks that fit
-/// how they lie in memory; `of_call` as in forward_part.
+/// how they lie in memory; `of_call` as in forward_part. (Which statistic it is matters to find_means alone.)
 template <class Statistic, class Casting, class Dy, class X, class P, class T, class Dx, class G,
           class Executor>
 void backward_part(RowShape shape, RowShape of_call, const Strided<const Dy>& dy, const Strided<const X>& x,
                    const P* gamma, const RowMoments<T>* moments, const Dx& dx, G* dgamma, G* dbeta,
-                   const GradientOptions& options, Executor&& executor) {
+                   const GradientOptions& options, Executor&& executor, const Statistic& statistic = {}) {
   if (shape.rows == 0) {
     for (G* gradient : {dgamma, dbeta})
       if (gradient != nullptr && !options.accumulate) std::fill(gradient, gradient + shape.hidden, G(0));
@@ -191,11 +208,11 @@ void backward_part(RowShape shape, RowShape of_call, const Strided<const Dy>& dy
     using Blocks = typename decltype(type_of_blocks)::type;
     with_sink<2, Blocks>(of_call, read, dx, [&](const auto& dx_rows, const auto& writer) {
       if (dgamma == nullptr && dbeta == nullptr) {
-        backward<Blocks, Statistic>(shape, dy_rows, x_rows, scale, moments, dx_rows, writer,
-                                    NoParameterGradient{}, executor);
+        backward<Blocks>(shape, statistic, dy_rows, x_rows, scale, moments, dx_rows, writer,
+                         NoParameterGradient{}, executor);
       } else {
-        backward_with_parameters<Blocks, Statistic, Casting>(shape, dy_rows, x_rows, scale, moments, dx_rows,
-                                                             writer, dgamma, dbeta, options, executor);
+        backward_with_parameters<Blocks, Casting>(shape, statistic, dy_rows, x_rows, scale, moments, dx_rows,
+                                                  writer, dgamma, dbeta, options, executor);
       }
     });
   });

@@ -54,10 +54,8 @@ void forward(RowShape shape, const Source& source, const Statistic& statistic, c
   using T = typename Statistic::Scalar;
   const Index hidden = shape.hidden;
   const Blocks blocks(shape);
-  const Index blocks_per_task = blocks.per_task();
-  const Index tasks = (blocks.count() + blocks_per_task - 1) / blocks_per_task;
-  executor(tasks, blocks_per_task * blocks.elements(), [&](Index task) {
-    blocks.each(task * blocks_per_task, (task + 1) * blocks_per_task, [&](const auto& block) {
+  in_tasks(blocks, blocks.per_task(), executor, [&](Index /*task*/, Index first_block, Index last_block) {
+    blocks.each(first_block, last_block, [&](const auto& block) {
       RowMoments<T> moments[std::decay_t<decltype(block)>::capacity];
       measure(block, source, statistic, hidden, moments);
       kept.store(block, moments);

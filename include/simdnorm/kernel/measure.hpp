@@ -1,5 +1,5 @@
 // The first phase of forward: the moments of a block's rows, measured once for ordinary rows and again for
-// those that are not.
+// those that are not. (What is kept of a row, `Record`, may be something else than its moments: partial.hpp.)
 #pragma once
 
 #include <cmath>
@@ -10,24 +10,39 @@
 
 namespace simdnorm {
 
-/// The moments of a block's rows from r on, as many as `lanes` means, from their sums. Returns whether each can be
-/// normalized as it is, and its moments are precise.
-template <class Statistic, class Lanes, class V, class T>
-SIMDNORM_INLINE bool finish_rows(Lanes lanes, const Extended<T, V> (&sums)[Statistic::sums], Index hidden,
-                                 double epsilon, RowMoments<T>* moments) {
-  Found<T, V::width> found;
-  const Extended<T, V> power = Statistic::finish(sums, V::broadcast(0), hidden, epsilon, found);
+/// Rows that are read as they are, before they are measured.
+template <class T> SIMDNORM_INLINE void read_unscaled(RowMoments<T>* moments, int count) {
+  std::fill(moments, moments + count, RowMoments<T>{T(0), T(0), T(0), T(1)});
+}
+
+/// The moments of as many rows as `lanes` means, from what was found of them. Returns variance + epsilon.
+template <class Statistic, class Lanes, class T, class V>
+SIMDNORM_INLINE Extended<T, V> keep(Lanes lanes, Spread<T, V> found, double epsilon, RowMoments<T>* moments) {
+  const Extended<T, V> power = found.variance + Extended<T, V>::all(epsilon);
+  T mean[V::width] = {}, mean_low[V::width] = {}, rstd[V::width];
+  if constexpr (Statistic::centered) found.mean.split(mean, mean_low);
+  inverse_square_root(power).round(rstd);
   for (int i = 0; i < simd::count_of<V>(lanes); ++i)
-    moments[i] = {found.mean[i], found.mean_low[i], found.rstd[i], moments[i].scale};
+    moments[i] = {mean[i], mean_low[i], rstd[i], moments[i].scale};
+  return power;
+}
+
+/// Keeps the rows of a block from r on, as many as `lanes` means, from their sums. Returns whether each can be normalized
+/// as it is, and its moments are precise.
+template <class Statistic, class Lanes, class V, class T, class Record>
+SIMDNORM_INLINE bool finish_rows(Lanes lanes, const Extended<T, V> (&sums)[Statistic::sums], Index hidden,
+                                 double epsilon, Record* moments) {
+  const Extended<T, V> power =
+      keep<Statistic>(lanes, Statistic::spread(sums, V::broadcast(0), hidden), epsilon, moments);
   return are_ordinary(lanes, power) && Statistic::are_precise(lanes, sums, hidden, power);
 }
 
 /// The same row by row, with measured[r] for each.
-template <class Statistic, class Sums, class T>
+template <class Statistic, class Sums, class Record>
 SIMDNORM_COLD void finish_each_row(const Sums& sums, int count, Index hidden, double epsilon, bool* measured,
-                                   RowMoments<T>* moments) {
+                                   Record* moments) {
   for (int r = 0; r < count; ++r) {
-    Extended<T, typename Sums::Vector> sum[Statistic::sums];
+    Extended<typename Statistic::Scalar, typename Sums::Vector> sum[Statistic::sums];
     sums.load(r, count, sum);
     measured[r] = finish_rows<Statistic>(simd::First{1}, sum, hidden, epsilon, moments + r);
   }
@@ -35,9 +50,9 @@ SIMDNORM_COLD void finish_each_row(const Sums& sums, int count, Index hidden, do
 
 /// Measures the rows of a block, read times moments[r].scale, by one fold. Returns whether all could be measured so; else
 /// measured[r] says which.
-template <class Statistic, class Block, class Source, class T>
+template <class Statistic, class Block, class Source, class Record>
 SIMDNORM_NOINLINE bool measure_about_zero(Block block, const Source& source_of_rows, Index hidden,
-                                          double epsilon, bool* measured, RowMoments<T>* moments) {
+                                          double epsilon, bool* measured, Record* moments) {
   const Source source = source_of_rows;
   using Sums = SumsOf<Block, Statistic::sums>;
   using V = typename Sums::Vector;
@@ -52,7 +67,7 @@ SIMDNORM_NOINLINE bool measure_about_zero(Block block, const Source& source_of_r
   });
   bool all = true;
   for (int r = 0; r < block.count(); r += V::width) {
-    Extended<T, V> sum[Statistic::sums];
+    Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
     sums.load(r, block.count(), sum);
     simd::with_lanes<V>(block.count() - r, [&](auto lanes) SIMDNORM_INLINE_LAMBDA {
       all &= finish_rows<Statistic>(lanes, sum, hidden, epsilon, moments + r);
@@ -65,16 +80,16 @@ SIMDNORM_NOINLINE bool measure_about_zero(Block block, const Source& source_of_r
 
 /// Measures the rows of a block again that are not yet `measured`, about the means that were found. The squares have
 /// digits to spare then: such a mean is off by less than a deviation, or the row is constant.
-template <class Statistic, class Block, class Source, class T>
+template <class Statistic, class Block, class Source, class Record>
 SIMDNORM_COLD void measure_about_means(Block block, const Source& source, Index hidden, double epsilon,
-                                       bool* measured, RowMoments<T>* moments) {
+                                       bool* measured, Record* moments) {
   if constexpr (Statistic::centered) {
     using Sums = SumsOf<Block, Statistic::sums>;
     using V = typename Sums::Vector;
     Sums sums;
     block.folded([&](const auto& rows, int first) {
       const auto values = scaled(rows, source, moments + first);
-      const auto mean = rows.row_values(moments + first, &RowMoments<T>::mean);
+      const auto mean = rows.row_values(moments + first, &Record::mean);
       fold(rows, hidden, each_column<Statistic::sums>([&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
              Statistic::add_about(at.lanes, values.load(rows, at), mean(at), sum);
            }),
@@ -82,18 +97,23 @@ SIMDNORM_COLD void measure_about_means(Block block, const Source& source, Index 
     });
     for (int r = 0; r < block.count(); ++r) {
       if (measured[r]) continue;
-      Extended<T, V> sum[Statistic::sums];
-      Found<T, V::width> found;
+      Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
       sums.load(r, block.count(), sum);
       const V mean = V::broadcast(static_cast<double>(moments[r].mean));
-      measured[r] = are_ordinary(simd::First{1}, Statistic::finish(sum, mean, hidden, epsilon, found));
-      moments[r] = {found.mean[0], found.mean_low[0], found.rstd[0], moments[r].scale};
+      const simd::First one{1};
+      measured[r] =
+          are_ordinary(one, keep<Statistic>(one, Statistic::spread(sum, mean, hidden), epsilon, moments + r));
     }
   }
 }
 
-/// The power of two that brings the larger of max |x| and sqrt(epsilon) near 1; 1 where it is near enough,
-/// NaN where x is not finite. For a block of one row across rows.
+/// The power of two that brings numbers of 2^exponent near 1; 1 where they are near enough.
+template <class T> SIMDNORM_INLINE T scale_for(int exponent) {
+  const int limit = std::numeric_limits<T>::max_exponent - 2;
+  return std::abs(exponent) < limit / 4 ? T(1) : std::ldexp(T(1), -std::clamp(exponent, -limit, limit));
+}
+
+/// That of the larger of max |x| and sqrt(epsilon); NaN where x is not finite. For a block of one row across rows.
 template <class Row, class Source, class T>
 SIMDNORM_COLD T scale_of(const Row& row, const Source& source, Index hidden, T epsilon) {
   using V = typename Row::Vector;
@@ -111,9 +131,7 @@ SIMDNORM_COLD T scale_of(const Row& row, const Source& source, Index hidden, T e
   simd::store(simd::All{}, not_finite, poison);
   if (!(not_finite[0] == T(0))) return std::numeric_limits<T>::quiet_NaN();
   const T reach = std::max(magnitude[0], static_cast<T>(simd::square_root(static_cast<double>(epsilon))));
-  const int limit = std::numeric_limits<T>::max_exponent - 2;
-  const int exponent = reach > T(0) ? std::clamp(std::ilogb(reach), -limit, limit) : 0;
-  return std::abs(exponent) < limit / 4 ? T(1) : std::ldexp(T(1), -exponent);
+  return scale_for<T>(reach > T(0) ? std::ilogb(reach) : 0);
 }
 
 /// The only value of a finite row that has no other; else NaN. For a block of one row across rows.
@@ -157,54 +175,71 @@ template <class T> SIMDNORM_COLD RowMoments<T> with_rstd_near_one(const RowMomen
   return {moments.mean * up, moments.mean_low * up, moments.rstd * down, moments.scale * up};
 }
 
-/// Measures one row that cannot be normalized as it is: of extreme magnitude, constant, or not finite. (The
-/// variance of a constant row is epsilon alone, which a scale could bring out of range.) Returns the moments of
-/// the row itself where T can hold them and x - mean cannot overflow, else those of the scaled row.
-template <class Statistic, class Row, class Source>
-SIMDNORM_COLD RowMoments<typename Statistic::Scalar> measure_scaled(const Row& row, const Source& source,
-                                                                    const Statistic& statistic,
-                                                                    Index hidden) {
-  using T = typename Statistic::Scalar;
-  const T scale = scale_of(row, source, hidden, statistic.epsilon);
-  if (scale != scale) return {scale, scale, scale, scale};
-  if constexpr (Statistic::centered) {
-    const T value = constant_of(row, source, hidden);
-    if (value == value) return {value, T(0), rstd_of_epsilon(statistic.epsilon), T(1)};
-  }
-
-  const double wide_scale = static_cast<double>(scale);
-  const double epsilon =
-      simd::product(simd::product(static_cast<double>(statistic.epsilon), wide_scale), wide_scale);
-  RowMoments<T> moments{T(0), T(0), T(0), scale};
-  bool measured = true;
-  if (!measure_about_zero<Statistic>(row, source, hidden, epsilon, &measured, &moments))
-    measure_about_means<Statistic>(row, source, hidden, epsilon, &measured, &moments);
+/// Moments of a scaled row as those of the row itself where T can hold them and x - mean cannot overflow, else as those of
+/// another scale.
+template <class T> SIMDNORM_INLINE RowMoments<T> brought_back(RowMoments<T> moments) {
+  const T scale = moments.scale;
   if (!std::isfinite(moments.rstd)) moments.rstd = T(0);  // 1/sqrt(0), of a row of zeros; 1/sqrt(infinity)
   if (scale == T(1)) return moments;
-  const double rstd = static_cast<double>(moments.rstd) * wide_scale;
+  const double rstd = static_cast<double>(moments.rstd) * static_cast<double>(scale);
   const double reach = 0x1p60;
   if (rstd < reach && rstd > 1 / reach)
     return {moments.mean / scale, moments.mean_low / scale, static_cast<T>(rstd), T(1)};
   return with_rstd_near_one(moments);
 }
 
+/// epsilon of a row times `scale`.
+template <class T> SIMDNORM_INLINE double scaled_epsilon(T epsilon, T scale) {
+  const double wide_scale = static_cast<double>(scale);
+  return simd::product(simd::product(static_cast<double>(epsilon), wide_scale), wide_scale);
+}
+
+/// Measures one row, read times record->scale.
+template <class Statistic, class Row, class Source, class Record>
+SIMDNORM_COLD void measure_alone(const Row& row, const Source& source, const Statistic& statistic,
+                                 Index hidden, Record* record) {
+  const double epsilon = scaled_epsilon(statistic.epsilon, record->scale);
+  bool measured = true;
+  if (!measure_about_zero<Statistic>(row, source, hidden, epsilon, &measured, record))
+    measure_about_means<Statistic>(row, source, hidden, epsilon, &measured, record);
+}
+
+/// Measures one row that cannot be normalized as it is: of extreme magnitude, constant, or not finite. (The
+/// variance of a constant row is epsilon alone, which a scale could bring out of range.)
+template <class Statistic, class Row, class Source, class T>
+SIMDNORM_COLD void measure_scaled(const Row& row, const Source& source, const Statistic& statistic,
+                                  Index hidden, RowMoments<T>* moments) {
+  const T scale = scale_of(row, source, hidden, statistic.epsilon);
+  *moments = {scale, scale, scale, scale};
+  if (scale != scale) return;
+  if constexpr (Statistic::centered) {
+    const T value = constant_of(row, source, hidden);
+    if (value == value) {
+      *moments = {value, T(0), rstd_of_epsilon(statistic.epsilon), T(1)};
+      return;
+    }
+  }
+  measure_alone(row, source, statistic, hidden, moments);
+  *moments = brought_back(*moments);
+}
+
 /// The rows that the first fold did not measure.
-template <class Statistic, class Block, class Source, class T>
+template <class Statistic, class Block, class Source, class Record>
 SIMDNORM_COLD void measure_again(Block block, const Source& source, const Statistic& statistic, Index hidden,
-                                 bool* measured, RowMoments<T>* moments) {
+                                 bool* measured, Record* moments) {
   measure_about_means<Statistic>(block, source, hidden, static_cast<double>(statistic.epsilon), measured,
                                  moments);
   for (int r = 0; r < block.count(); ++r) {
-    if (!measured[r]) moments[r] = measure_scaled(block.row(r), source, statistic, hidden);
+    if (!measured[r]) measure_scaled(block.row(r), source, statistic, hidden, moments + r);
   }
 }
 
 /// moments[r] = what the statistic finds on row r of the block.
-template <class Statistic, class Block, class Source, class T>
+template <class Statistic, class Block, class Source, class Record>
 SIMDNORM_INLINE void measure(const Block& block, const Source& source, const Statistic& statistic,
-                             Index hidden, RowMoments<T>* moments) {
+                             Index hidden, Record* moments) {
   bool measured[static_cast<std::size_t>(Block::capacity)];
-  std::fill(moments, moments + block.count(), RowMoments<T>{T(0), T(0), T(0), T(1)});
+  read_unscaled(moments, block.count());
   if (SIMDNORM_UNLIKELY(!measure_about_zero<Statistic>(
           block, source.first(), hidden, static_cast<double>(statistic.epsilon), measured, moments)))
     measure_again(block, source, statistic, hidden, measured, moments);

@@ -74,11 +74,10 @@ template <class Source> struct FetchedRows {
 template <class T, class X> LoadedRows<X> source_of(const Strided<const X>& x) { return {x}; }
 
 /// Rows of extreme magnitude are read scaled, where the rows' type says so.
-template <class Block, class Source, class T>
-SIMDNORM_INLINE auto scaled(const Block& block, const Source& source, const RowMoments<T>* moments) {
+template <class Block, class Source, class Record>
+SIMDNORM_INLINE auto scaled(const Block& block, const Source& source, const Record* moments) {
   if constexpr (Block::can_scale) {
-    return ScaledRows<Source, typename Block::RowValues>{source,
-                                                         block.row_values(moments, &RowMoments<T>::scale)};
+    return ScaledRows<Source, typename Block::RowValues>{source, block.row_values(moments, &Record::scale)};
   } else {
     return source;
   }

@@ -17,12 +17,9 @@ SIMDNORM_INLINE bool are_ordinary(Lanes lanes, Extended<T, V> power) {
          simd::in_order(lanes, power.approximate(), V::broadcast(high));
 }
 
-/// What is found of as many rows as a vector of doubles has elements.
-template <class T, int Rows> struct Found {
-  T mean[static_cast<std::size_t>(Rows)] = {};
-  T mean_low[static_cast<std::size_t>(Rows)] = {};
-  T rstd[static_cast<std::size_t>(Rows)];
-};
+/// What is found of as many rows as a vector of doubles has elements: of RMSNorm the mean is 0, and the variance the mean
+/// square.
+template <class T, class V> struct Spread { Extended<T, V> mean, variance; };
 
 /// The means over a row that dx needs: of g, the gradient of xhat, and of g * xhat.
 template <class T> struct GradientMeans {
@@ -59,16 +56,12 @@ template <class T> struct Variance {
     sum[1].add_product(d, rest);
   }
 
-  /// The moments of some rows from the sums about `shift`; returns variance + epsilon.
+  /// From the sums about `shift`.
   template <class V>
-  static SIMDNORM_INLINE Extended<T, V> finish(const Extended<T, V> (&sum)[sums], V shift, Index hidden,
-                                               double epsilon, Found<T, V::width>& found) {
+  static SIMDNORM_INLINE Spread<T, V> spread(const Extended<T, V> (&sum)[sums], V shift, Index hidden) {
     const double n = static_cast<double>(hidden);
     const Extended<T, V> offset = sum[0] / V::broadcast(n);  // of equal numbers exact
-    const Extended<T, V> power = (mean_of(sum[1], n) - offset * offset) + Extended<T, V>::all(epsilon);
-    (Extended<T, V>{shift} + offset).split(found.mean, found.mean_low);
-    inverse_square_root(power).round(found.rstd);
-    return power;
+    return {Extended<T, V>{shift} + offset, mean_of(sum[1], n) - offset * offset};
   }
   /// The difference of squares says the power to 1/32 of a unit. Each of a lane's additions is off by 2^-53 of the
   /// sum of squares for float, and by 2^-78 for double, whose products keep fewer digits than its sums.
@@ -145,11 +138,8 @@ template <class T> struct MeanSquare {
     sum[0].add_product(x, x);
   }
   template <class V>
-  static SIMDNORM_INLINE Extended<T, V> finish(const Extended<T, V> (&sum)[sums], V /*shift*/, Index hidden,
-                                               double epsilon, Found<T, V::width>& found) {
-    const Extended<T, V> power = mean_of(sum[0], static_cast<double>(hidden)) + Extended<T, V>::all(epsilon);
-    inverse_square_root(power).round(found.rstd);
-    return power;
+  static SIMDNORM_INLINE Spread<T, V> spread(const Extended<T, V> (&sum)[sums], V /*shift*/, Index hidden) {
+    return {Extended<T, V>::all(0), mean_of(sum[0], static_cast<double>(hidden))};
   }
   template <class Lanes, class V>
   static SIMDNORM_INLINE bool are_precise(Lanes, const Extended<T, V> (&)[sums], Index, Extended<T, V>) {
