@@ -23,7 +23,9 @@ TEST(InstructionSet, IsTheBestWhereNoneIsNamed) {
 TEST(InstructionSet, IsTheOneThatIsNamed) {
   for (const InstructionSet set : dispatched_sets)
     for (const InstructionSet best : dispatched_sets)
-      if (set <= best) EXPECT_EQ(instruction_set_named(name_of(set), best), set) << name_of(best);
+      if (set <= best) {
+        EXPECT_EQ(instruction_set_named(name_of(set), best), set) << name_of(best);
+      }
 }
 
 std::string words_of(const char* name, InstructionSet best) {
@@ -41,9 +43,10 @@ TEST(InstructionSet, ThatIsNotThereIsRefused) {
   for (const char* name : {"avx", "Baseline", "baseline2"})
     EXPECT_EQ(words_of(name, baseline), std::string("simdnorm: SIMDNORM_ISA is ") + name + only);
   for (const InstructionSet set : dispatched_sets)
-    if (set != baseline)
+    if (set != baseline) {
       EXPECT_EQ(words_of(name_of(set), baseline),
                 std::string("simdnorm: SIMDNORM_ISA is ") + name_of(set) + only);
+    }
 #if defined(__x86_64__)
   EXPECT_EQ(words_of("avx512", InstructionSet::avx2), "simdnorm: SIMDNORM_ISA is avx512" + only + ", avx2");
   EXPECT_EQ(words_of("sve256", InstructionSet::avx512),
