@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <type_traits>
 #include <vector>
 
 namespace {
@@ -26,24 +25,6 @@ TEST(Storage, PackedRowsHaveNoGaps) {
       ++seen[static_cast<std::size_t>(r / 2 * beside.outer + c * beside.column + r % 2)];
   }
   for (int count : seen) EXPECT_EQ(count, 1);
-}
-
-TEST(Storage, OperandsArePointersOrStrided) {
-  float data[24];
-  const RowShape shape{4, 6};
-  const Strided<float> mine{data, 7, 1};
-  EXPECT_EQ(read_rows(shape, data).outer, 6);
-  EXPECT_EQ(read_rows(shape, mine).outer, 7);
-  EXPECT_EQ(written_rows(shape, data).column, 1);
-  EXPECT_EQ(written_rows(shape, mine).outer, 7);
-  static_assert(std::is_same_v<decltype(read_rows(shape, mine)), Strided<const float>>);
-  static_assert(std::is_same_v<element_t<const double*>, double>);
-  static_assert(std::is_same_v<element_t<Strided<const float>>, float>);
-  static_assert(std::is_void_v<element_t<std::nullptr_t>>);
-  static_assert(std::is_same_v<element_or_t<std::nullptr_t, double>, double>);
-  static_assert(std::is_same_v<element_or_t<BFloat16*, double>, BFloat16>);
-  static_assert(std::is_same_v<compute_t<BFloat16, float, void>, float>);
-  static_assert(std::is_same_v<compute_t<Float16, double>, double>);
 }
 
 TEST(Storage, TrueMomentsAreThoseOfTheRowItself) {
