@@ -2,6 +2,7 @@
 // would find it, in records that can be sent. (merged.hpp puts them together.)
 #pragma once
 
+#include "../check.hpp"
 #include "backward.hpp"
 
 namespace simdnorm {
