@@ -34,7 +34,8 @@ void expect(bool is_true, const std::string& what) {
 bool runs_on(InstructionSet set) {
   const Index threshold = streaming_threshold(), mark = 123456789;
   set_streaming_threshold(mark);
-  BFloat16 x[4] = {{0x3f80}, {0x3f80}, {0x3f80}, {0x4040}};  // 1, 1, 1, 3; the root of their mean square is 1.7
+  BFloat16 x[4] = {
+      {0x3f80}, {0x3f80}, {0x3f80}, {0x4040}};  // 1, 1, 1, 3; the root of their mean square is 1.7
   rms_norm_forward({1, 4}, +x, nullptr, 0, +x);
   expect(x[0].bits == 0x3f14 && x[3].bits == 0x3fde, "the calling thread runs what no executor is given");
   set_streaming_threshold(threshold);

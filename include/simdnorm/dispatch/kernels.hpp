@@ -8,7 +8,8 @@
 // one of both. So all of simdnorm but the data that a call consists of is here in a namespace of the instruction set's own.
 #pragma once
 
-#if !defined(SIMDNORM_DISPATCH_SET) || !defined(SIMDNORM_DISPATCH_ROWS) || !defined(SIMDNORM_DISPATCH_PARAMETERS)
+#if !defined(SIMDNORM_DISPATCH_SET) || !defined(SIMDNORM_DISPATCH_ROWS) || \
+    !defined(SIMDNORM_DISPATCH_PARAMETERS)
 #error "simdnorm: dispatch/kernels.hpp is for the sources that simdnorm_add_dispatch makes"
 #endif
 #undef SIMDNORM_DISPATCH  // what is compiled here is not dispatched again
