@@ -35,32 +35,35 @@ inline void take_streaming_threshold(Index bytes) {
   if (streaming_threshold_setting.load(std::memory_order_relaxed) != bytes) set_streaming_threshold(bytes);
 }
 
-template <NormKind Norm, CastingKind Casting, class U, class P> void run(const ForwardCall<U, P>& call) {
-  using T = compute_t<U, P>;
-  take_streaming_threshold(call.streaming_threshold);
-  const auto of = [&](const auto& x) {
-    forward_rows<StatisticOf<Norm, T>, CastingOf<Casting>>(call.shape, x, call.gamma, call.beta, call.epsilon,
-                                                           *call.y, call.moments, call.executor);
-  };
-  if (call.residual == nullptr) {
-    of(*call.x);
-  } else {
-    of(residual_sum(*call.x, *call.residual, *call.sum));
-  }
+// Of each kind of x and of dx by itself: one function for both would keep what the other needs.
+template <NormKind Norm, CastingKind Casting, class Call, class X>
+SIMDNORM_NOINLINE void run_forward(const Call& call, const X& x) {
+  forward_rows<StatisticOf<Norm, typename Call::T>, CastingOf<Casting>>(
+      call.shape, x, call.gamma, call.beta, call.epsilon, *call.y, call.moments, call.executor);
+}
+template <NormKind Norm, CastingKind Casting, class Call, class Dx>
+SIMDNORM_NOINLINE void run_backward(const Call& call, const Dx& dx) {
+  backward_rows<StatisticOf<Norm, typename Call::T>, CastingOf<Casting>>(
+      call.shape, *call.dy, *call.x, call.gamma, call.moments, dx, call.dgamma, call.dbeta,
+      {call.accumulate, call.workspace}, call.executor);
 }
 
-template <NormKind Norm, CastingKind Casting, class U, class P> void run(const BackwardCall<U, P>& call) {
-  using T = compute_t<U, P>;
+template <NormKind Norm, CastingKind Casting, class U, class P>
+SIMDNORM_INLINE void run(const ForwardCall<U, P>& call) {
   take_streaming_threshold(call.streaming_threshold);
-  const auto to = [&](const auto& dx) {
-    backward_rows<StatisticOf<Norm, T>, CastingOf<Casting>>(call.shape, *call.dy, *call.x, call.gamma,
-                                                            call.moments, dx, call.dgamma, call.dbeta,
-                                                            {call.accumulate, call.workspace}, call.executor);
-  };
-  if (call.addend == nullptr) {
-    to(*call.dx);
+  if (call.residual == nullptr) {
+    run_forward<Norm, Casting>(call, *call.x);
   } else {
-    to(added(*call.addend, *call.dx));
+    run_forward<Norm, Casting>(call, residual_sum(*call.x, *call.residual, *call.sum));
+  }
+}
+template <NormKind Norm, CastingKind Casting, class U, class P>
+SIMDNORM_INLINE void run(const BackwardCall<U, P>& call) {
+  take_streaming_threshold(call.streaming_threshold);
+  if (call.addend == nullptr) {
+    run_backward<Norm, Casting>(call, *call.dx);
+  } else {
+    run_backward<Norm, Casting>(call, added(*call.addend, *call.dx));
   }
 }
 
