@@ -10,9 +10,6 @@ namespace {
 
 using namespace simdnorm;
 
-constexpr InstructionSet dispatched_sets[] = {InstructionSet::baseline, InstructionSet::avx2,
-                                              InstructionSet::avx512};
-
 TEST(InstructionSet, IsTheBestWhereNoneIsNamed) {
   for (const InstructionSet best : dispatched_sets) {
     EXPECT_EQ(instruction_set_named(nullptr, best), best);
