@@ -20,8 +20,8 @@ struct Executor {
   }
 };
 
-/// Calls of one shape. How a call's parts come to its kernels does not depend on types; these have all castings, and three
-/// types that are not the same.
+/// Calls of one shape. How a call's parts come to its kernels does not depend on types; of these, rows have another than gamma,
+/// beta and what is computed in, and all castings.
 class Calls {
   using U = BFloat16;
   using P = float;
@@ -55,11 +55,6 @@ class Calls {
       }
     }
   }
-  // The first columns of rows that are wider.
-  Strided<const U> wide(const std::vector<U>& rows) const {
-    return {rows.data(), (shape_.hidden + gap) * shape_.after, shape_.after};
-  }
-
   template <bool Layer, class Casting, class X, class Y>
   void forward(const std::string& what, RowShape shape, const X& x, const P* gamma, const P* beta, const Y& y,
                RowMoments<T>* moments, const Executor& executor) {

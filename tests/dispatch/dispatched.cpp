@@ -1,9 +1,11 @@
 // dispatched [SET]: whether calls that are dispatched have the bits of those that are not, and run on the kernels of SET (the
 // best one of the processor, where none is named). Prints the set. Ends with 1 where they do not, with 77 where SIMDNORM_ISA
-// names a set that the processor has not.
+// is refused, as on a processor that has not what it names.
 #include "calls.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 
 std::vector<std::pair<std::string, std::uint64_t>> bits_of_direct_calls();
 
@@ -55,19 +57,20 @@ bool runs_on(InstructionSet set) {
 
 int main(int count, char** words) {
   try {
-    const InstructionSet set = instruction_set();
-    std::printf("%s\n", name_of(set));
-    expect(count < 2 || name_of(set) == std::string(words[1]), "it is the set that is asked for");
-    expect(runs_on(set), "calls run on the kernels of that set alone");
+    instruction_set();
   } catch (const std::invalid_argument& error) {
     std::printf("%s\n", error.what());
-    return 77;
+    return std::getenv("SIMDNORM_ISA") != nullptr ? 77 : 1;
   }
+  const InstructionSet set = instruction_set();
+  std::printf("%s\n", name_of(set));
+  expect(count < 2 || name_of(set) == std::string(words[1]), "it is the set that is asked for");
+  expect(runs_on(set), "calls run on the kernels of that set alone");
+  expect(passes_exceptions_on(), "an exception comes out of the call");
 
   const Bits dispatched = bits_of_all_calls(), direct = bits_of_direct_calls();
   expect(dispatched.size() == direct.size() && direct.size() > 900, "both make the same calls");
-  for (std::size_t i = 0; i < dispatched.size(); ++i)
+  for (std::size_t i = 0; i < std::min(dispatched.size(), direct.size()); ++i)
     expect(dispatched[i] == direct[i], dispatched[i].first + " has the same bits");
-  expect(passes_exceptions_on(), "an exception comes out of the call");
   return faults == 0 ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 // The kernels of one instruction set, for rows of one type of numbers and gamma and beta of one: what simdnorm_add_dispatch
 // compiles, once for each, with
-//   SIMDNORM_DISPATCH_SET         baseline, avx2 or avx512, for which the compiler's flags are
+//   SIMDNORM_DISPATCH_SET         an InstructionSet, for which the compiler's flags are
 //   SIMDNORM_DISPATCH_ROWS        float, double, BFloat16 or Float16
 //   SIMDNORM_DISPATCH_PARAMETERS  the same, or float
 //
