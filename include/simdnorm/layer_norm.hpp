@@ -71,8 +71,8 @@ void layer_norm_backward(RowShape shape, const Dy& dy, const X& x, Gamma gamma, 
   static_assert(std::is_same_v<T, operands_t<Dy, X, Gamma, Dx>>,
                 "simdnorm: moments hold double where one of dy, x, gamma and dx does, else float");
   using G = gradient_t<Dgamma, Dbeta, T>;
-  const Strided<const element_t<Dy>> dy_rows = read_rows(shape, dy);
-  const Strided<const element_t<X>> x_rows = read_rows(shape, x);
+  const auto dy_rows = read_rows(shape, dy);
+  const auto x_rows = read_rows(shape, x);
   const auto dx_rows = written_rows(shape, dx);
   const element_or_t<Gamma, T>* const scale = gamma;
   G *const to_gamma = dgamma, *const to_beta = dbeta;

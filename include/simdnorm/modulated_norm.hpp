@@ -161,10 +161,9 @@ template <class T> Index modulated_workspace_bytes(RowShape shape, Index items) 
 
 template <class Statistic, class Casting, class G, class Dy, class X, class Scale, class T, class Dx,
           class Dscale, class Dshift, class Executor>
-void modulated_backward(const Check& check, Index items, const Strided<const Dy>& dy,
-                        const Strided<const X>& x, const Scale& scale, const RowMoments<T>* moments,
-                        const Dx& dx, const Dscale& dscale, const Dshift& dshift,
-                        const GradientOptions& options, const Executor& executor) {
+void modulated_backward(const Check& check, Index items, const Dy& dy, const X& x, const Scale& scale,
+                        const RowMoments<T>* moments, const Dx& dx, const Dscale& dscale,
+                        const Dshift& dshift, const GradientOptions& options, const Executor& executor) {
   const RowShape shape = check.shape();
   check_items(check, items);
   if (moments == nullptr && shape.rows > 0) check.stop(check.message() << "moments is nullptr");
@@ -235,8 +234,7 @@ void modulated_layer_norm_backward(RowShape shape, Index items, const Dy& dy, co
   const Check check("modulated_layer_norm_backward", shape);
   const RowShape arrays{items, shape.hidden};
   modulated_backward<Variance<T>, Casting, gradient_t<Dscale, Dshift, T>>(
-      check, items, Strided<const element_t<Dy>>(read_rows(shape, dy)),
-      Strided<const element_t<X>>(read_rows(shape, x)), read_rows(arrays, scale), moments,
+      check, items, read_rows(shape, dy), read_rows(shape, x), read_rows(arrays, scale), moments,
       written_rows(shape, dx), written_rows(arrays, dscale), written_rows(arrays, dshift), options, executor);
 }
 
@@ -269,8 +267,7 @@ void modulated_rms_norm_backward(RowShape shape, Index items, const Dy& dy, cons
   const Check check("modulated_rms_norm_backward", shape);
   const RowShape arrays{items, shape.hidden};
   modulated_backward<MeanSquare<T>, Casting, gradient_t<Dscale, std::nullptr_t, T>>(
-      check, items, Strided<const element_t<Dy>>(read_rows(shape, dy)),
-      Strided<const element_t<X>>(read_rows(shape, x)), read_rows(arrays, scale), moments,
+      check, items, read_rows(shape, dy), read_rows(shape, x), read_rows(arrays, scale), moments,
       written_rows(shape, dx), written_rows(arrays, dscale), nullptr, options, executor);
 }
 

@@ -87,7 +87,7 @@ SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_r
         auto& [scaled, sums] = prepared;
         const auto gradient = dy.last(rows, at);
         const auto xhat = normalized(at, values.last(rows, at));
-        sums.add(at, gradient, xhat);
+        sums.add(rows, at, gradient, xhat);
         dx_values.store(rows, at, input_gradient(at, scaled(gradient), xhat));
       },
       [&](auto column, const auto& prepared) SIMDNORM_INLINE_LAMBDA { prepared.second.end(totals, column); });
@@ -166,14 +166,13 @@ template <class T> Index gradient_workspace_bytes(RowShape shape) {
 }
 
 /// Backward with dgamma and dbeta, of which either may be null.
-template <class Blocks, class Casting, class Statistic, class Dy, class X, class Scale, class Dx,
-          class Writer, class T, class G, class Executor>
-void backward_with_parameters(RowShape shape, const Statistic& statistic, const Dy& dy,
-                              const LoadedRows<X>& x, const Scale& scale, const RowMoments<T>* moments,
-                              const Dx& dx, const Writer& writer, G* dgamma, G* dbeta,
-                              const GradientOptions& options, Executor&& executor) {
-  using Gradient = ParameterGradient<T, typename Blocks::Architecture, Statistic::centered,
-                                     typename Casting::template Xhat<X>>;
+template <class Blocks, class Xhat, class Statistic, class Dy, class X, class Scale, class Dx, class Writer,
+          class T, class G, class Executor>
+void backward_with_parameters(RowShape shape, const Statistic& statistic, const Dy& dy, const X& x,
+                              const Scale& scale, const RowMoments<T>* moments, const Dx& dx,
+                              const Writer& writer, G* dgamma, G* dbeta, const GradientOptions& options,
+                              Executor&& executor) {
+  using Gradient = ParameterGradient<T, typename Blocks::Architecture, Statistic::centered, Xhat>;
   std::unique_ptr<double[]> own;
   void* workspace = options.workspace;
   if (workspace == nullptr) {
@@ -192,16 +191,16 @@ void backward_with_parameters(RowShape shape, const Statistic& statistic, const 
 /// how they lie in memory; `of_call` as in forward_part. (Which statistic it is matters to find_means alone.)
 template <class Statistic, class Casting, class Dy, class X, class P, class T, class Dx, class G,
           class Executor>
-void backward_part(RowShape shape, RowShape of_call, const Strided<const Dy>& dy, const Strided<const X>& x,
-                   const P* gamma, const RowMoments<T>* moments, const Dx& dx, G* dgamma, G* dbeta,
+void backward_part(RowShape shape, RowShape of_call, const Dy& dy, const X& x, const P* gamma,
+                   const RowMoments<T>* moments, const Dx& dx, G* dgamma, G* dbeta,
                    const GradientOptions& options, Executor&& executor, const Statistic& statistic = {}) {
   if (shape.rows == 0) {
     for (G* gradient : {dgamma, dbeta})
       if (gradient != nullptr && !options.accumulate) std::fill(gradient, gradient + shape.hidden, G(0));
     return;
   }
-  const LoadedRows<Dy> dy_rows{dy};
-  const LoadedRows<X> x_rows{x};
+  const auto dy_rows = source_of<T>(dy);
+  const auto x_rows = source_of<T>(x);
   const auto scale = Casting::gradient_scale(gamma);
   const auto read = std::tuple_cat(operands_of(dy), operands_of(x));
   with_blocks<T>(shape, std::tuple_cat(read, operands_of(dx)), [&](auto type_of_blocks) {
@@ -211,8 +210,9 @@ void backward_part(RowShape shape, RowShape of_call, const Strided<const Dy>& dy
         backward<Blocks>(shape, statistic, dy_rows, x_rows, scale, moments, dx_rows, writer,
                          NoParameterGradient{}, executor);
       } else {
-        backward_with_parameters<Blocks, Casting>(shape, statistic, dy_rows, x_rows, scale, moments, dx_rows,
-                                                  writer, dgamma, dbeta, options, executor);
+        backward_with_parameters<Blocks, typename Casting::template Xhat<element_t<X>>>(
+            shape, statistic, dy_rows, x_rows, scale, moments, dx_rows, writer, dgamma, dbeta, options,
+            executor);
       }
     });
   });
@@ -221,13 +221,14 @@ void backward_part(RowShape shape, RowShape of_call, const Strided<const Dy>& dy
 /// The same of all rows, compiled here or dispatched as forward_rows.
 template <class Statistic, class Casting, class Dy, class X, class P, class T, class Dx, class G,
           class Executor>
-void backward_rows(RowShape shape, const Strided<const Dy>& dy, const Strided<const X>& x, const P* gamma,
-                   const RowMoments<T>* moments, const Dx& dx, G* dgamma, G* dbeta,
-                   const GradientOptions& options, const Executor& executor) {
+void backward_rows(RowShape shape, const Dy& dy, const X& x, const P* gamma, const RowMoments<T>* moments,
+                   const Dx& dx, G* dgamma, G* dbeta, const GradientOptions& options,
+                   const Executor& executor) {
   using Parts = PartsOfCall<Dx>;
-  if constexpr (is_dispatched<Statistic::kind, Casting::kind, X, P> && std::is_same_v<Dy, X> &&
-                std::is_same_v<typename Parts::type, X> && std::is_same_v<G, T>) {
-    dispatch<Statistic::kind, Casting::kind>(BackwardCall<X, P>{
+  using U = typename Parts::type;
+  if constexpr (is_dispatched<Statistic::kind, Casting::kind, U, P> && std::is_same_v<Dy, Strided<const U>> &&
+                std::is_same_v<X, Strided<const U>> && std::is_same_v<G, T>) {
+    dispatch<Statistic::kind, Casting::kind>(BackwardCall<U, P>{
         shape, &dy, &x, gamma, moments, Parts::rows(dx), dgamma, dbeta, options.accumulate, options.workspace,
         streaming_threshold(), any_executor(executor), Parts::addend(dx)});
   } else {

@@ -20,7 +20,8 @@ struct NoParameterGradient {
 
   template <class Block> struct Column {
     template <class Lanes>
-    SIMDNORM_INLINE void add(At<Lanes>, typename Block::Vector /*dy*/, typename Block::Vector /*xhat*/) {}
+    SIMDNORM_INLINE void add(const Block&, At<Lanes>, typename Block::Vector /*dy*/,
+                             typename Block::Vector /*xhat*/) {}
     template <class Lanes> SIMDNORM_INLINE void end(const NoParameterGradient&, At<Lanes>) const {}
   };
 };
@@ -84,7 +85,8 @@ template <class T, class Arch, bool Beta, class Xhat> class ParameterGradient {
     typename Block::RowSum gamma;
     typename Block::RowSum beta;
     template <class Lanes>
-    SIMDNORM_INLINE void add(At<Lanes> at, typename Block::Vector dy, typename Block::Vector xhat) {
+    SIMDNORM_INLINE void add(const Block&, At<Lanes> at, typename Block::Vector dy,
+                             typename Block::Vector xhat) {
       gamma.add(at, dy * Xhat::of(xhat));
       if constexpr (Beta) beta.add(at, dy);
     }
