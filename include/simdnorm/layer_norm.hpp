@@ -3,7 +3,7 @@
 
 #include "check.hpp"
 #include "kernel/backward.hpp"
-#include "kernel/dropout.hpp"
+#include "kernel/branch.hpp"
 #include "kernel/gathered.hpp"
 #include "kernel/mapped.hpp"
 #include "kernel/quantize.hpp"
@@ -18,8 +18,8 @@ namespace simdnorm {
 ///
 /// x, y: rows, a pointer or a Strided each, see RowShape. gamma, beta: (hidden), nullptr for 1 and 0. Each of the four
 /// holds float, double, BFloat16 or Float16, whatever the others hold. x may also be residual_sum(...) of
-/// kernel/residual_sum.hpp or gathered(...) of kernel/gathered.hpp, y added(...) of kernel/residual_add.hpp, mapped(...) of
-/// kernel/mapped.hpp, or, as codes of 8 bits, per_token(...) or per_tensor(...) of kernel/quantize.hpp.
+/// kernel/residual_sum.hpp, branch(...) of kernel/branch.hpp or gathered(...) of kernel/gathered.hpp, y added(...) of
+/// kernel/residual_add.hpp, branch(...), mapped(...) of kernel/mapped.hpp, or, as codes of 8 bits, per_token(...) or per_tensor(...) of kernel/quantize.hpp.
 /// moments: (rows), what backward needs; nullptr where nobody does.
 /// y may be x, if both hold the same type or types of the same size; nothing else may overlap.
 ///
@@ -55,12 +55,13 @@ void layer_norm_forward(RowShape shape, const X& x, Gamma gamma, Beta beta,
 /// double asks for moments of double. moments: (rows), as forward kept them.
 /// dgamma, dbeta: (hidden), nullptr for one that is not wanted; both float or both double, whatever else holds.
 /// dx may be dy or x, if both hold the same type or types of the same size; nothing else may overlap. It may also be
-/// added(...) or residual_gradients(...) of kernel/residual_add.hpp.
+/// added(...) or residual_gradients(...) of kernel/residual_add.hpp, or branch(...) of kernel/branch.hpp. x may be what x of
+/// forward was, but a sum that was kept is given as it was kept.
 ///
 /// Computes as forward does, in the moments' type T. dgamma and dbeta are kept in twice T's precision; at most two rows
 /// (four, where rows lie side by side) are added in T before. The order of the sums depends on the shape and on which of
 /// the two it is, and each is rounded once (to double first, from T = double to float). Without rows they become 0, or
-/// stay as they are with options.accumulate. The workspace is one of gradient_workspace_bytes<T>.
+/// stay as they are with options.accumulate. The workspace is one of gradient_workspace_bytes<T>(shape).
 ///
 /// Errors: as forward.
 template <class Casting = RoundOnce, class Dy, class X, class Gamma, class T, class Dx,

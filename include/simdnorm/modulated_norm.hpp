@@ -3,7 +3,7 @@
 
 #include "check.hpp"
 #include "kernel/backward.hpp"
-#include "kernel/dropout.hpp"
+#include "kernel/branch.hpp"
 #include "kernel/gathered.hpp"
 #include "kernel/mapped.hpp"
 #include "kernel/quantize.hpp"
@@ -39,10 +39,18 @@ auto rows_from(RowShape shape, const ResidualGradients<S, X, R, A>& a, Index row
   return ResidualGradients{rows_from(shape, a.dsum, row), rows_from(shape, a.dx, row),
                            rows_from(shape, a.dresidual, row), a.residual_scale};
 }
-template <class X, class B> auto rows_from(RowShape shape, const Dropped<X, B>& a, Index row) {
-  Dropout dropout = a.dropout;
-  dropout.first_row += row;
-  return Dropped{rows_from(shape, a.x, row), dropout, a.bias_values};
+constexpr std::nullptr_t part_from(std::nullptr_t, Index /*row*/) { return nullptr; }
+template <class P> const P* part_from(const P* row_scale, Index row) { return row_scale + row; }
+inline Dropout part_from(Dropout mask, Index row) {
+  mask.first_row += row;
+  return mask;
+}
+template <class X, class B, class L, class M, class R>
+auto rows_from(RowShape shape, const Branch<X, B, L, M, R>& a, Index row) {
+  static_assert(column_sums<Branch<X, B, L, M, R>> == 0,
+                "simdnorm: dbias and dlayer_scale are not for the gradients of a modulated norm");
+  return Branch{rows_from(shape, a.x, row), a.bias_values, a.layer_scale_values, part_from(a.mask, row),
+                part_from(a.row_scale_values, row)};
 }
 template <class F, class Y> auto rows_from(RowShape shape, const Mapped<F, Y>& a, Index row) {
   return Mapped{a.function, rows_from(shape, a.y, row)};

@@ -3,7 +3,7 @@
 
 #include "check.hpp"
 #include "kernel/backward.hpp"
-#include "kernel/dropout.hpp"
+#include "kernel/branch.hpp"
 #include "kernel/gathered.hpp"
 #include "kernel/mapped.hpp"
 #include "kernel/quantize.hpp"

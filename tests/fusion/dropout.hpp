@@ -1,7 +1,7 @@
 // Dropout beside its definition, element by element: sums, results and gradients with it have the bits of the composition.
 #pragma once
 
-#include <simdnorm/kernel/dropout.hpp>
+#include <simdnorm/kernel/branch.hpp>
 
 #include "fusion/residual.hpp"
 #include "support/executors.hpp"

@@ -87,6 +87,7 @@ ALSO = {
     "cache.hpp": ["types/memory"],
     "simd_random.hpp": ["fusion/dropout"],
     "kernel/dropout.hpp": ["fusion/dropout", "fusion/dropout_types"],
+    "kernel/branch.hpp": ["fusion/branch", "fusion/branch_types"],
     "kernel/mapped.hpp": ["fusion/mapped", "fusion/dropout"],
     "kernel/gathered.hpp": ["fusion/mapped"],
     "simd_words.hpp": OF_TYPES + OF_CODES,

@@ -2,7 +2,7 @@
 // a view.
 #pragma once
 
-#include "../kernel/dropout.hpp"
+#include "../kernel/branch.hpp"
 #include "../kernel/mapped.hpp"
 #include "../kernel/quantize.hpp"
 #include "../kernel/residual_add.hpp"
@@ -42,25 +42,75 @@ template <> struct View<std::nullptr_t> {};
 template <class X> View<std::remove_reference_t<X>> view(X&& object) { return {object}; }
 inline View<std::nullptr_t> view(std::nullptr_t) { return {}; }
 template <class X> using view_t = decltype(view(std::declval<X>()));
-
-template <class X, class Bias = View<std::nullptr_t>> struct TensorDropped {
-  View<X> x;
-  Dropout dropout;
-  Bias bias_values;
-
-  /// A vector (hidden) of any type, added to every row of x before; of an x that is read.
-  template <class NewBias> TensorDropped<X, View<const NewBias>> bias(const NewBias& values) const {
-    return {x, dropout, {values}};
+/// The same of what may be an argument already.
+template <class X> auto as_argument(const X& x) {
+  if constexpr (has_memory<X>()) {
+    return View<const X>{x};
+  } else {
+    return x;
   }
-};
-/// x times a mask: as x of a forward or of residual_sum, as y of a forward, as dx of a backward or of residual_gradients. See
-/// kernel/dropout.hpp.
-template <class X, class = std::enable_if_t<has_memory<std::decay_t<X>>()>>
-TensorDropped<std::remove_reference_t<X>> dropped(X&& x, const Dropout& dropout) {
-  return {{x}, dropout, {}};
 }
 
-/// X: a View, or TensorDropped.
+template <class G> struct TensorBiasGradient { View<G> sums; };
+template <class P, class X, class G> struct TensorLayerScale {
+  View<const P> values;
+  X x;
+  View<G> sums;
+};
+template <class X, class Bias = View<std::nullptr_t>, class LayerScale = View<std::nullptr_t>,
+          class Mask = std::nullptr_t, class RowScale = View<std::nullptr_t>>
+struct TensorBranch {
+  View<X> x;
+  Bias bias_values;
+  LayerScale layer_scale_values;
+  Mask mask;
+  RowScale row_scale_values;
+
+  /// A vector (hidden) of any type, added to every row; of an x that is read.
+  template <class V> TensorBranch<X, View<const V>, LayerScale, Mask, RowScale> bias(const V& values) const {
+    return {x, {values}, layer_scale_values, mask, row_scale_values};
+  }
+  /// Of dx: a vector (hidden) of float or double, the gradient of that bias.
+  template <class V>
+  TensorBranch<X, TensorBiasGradient<std::remove_reference_t<V>>, LayerScale, Mask, RowScale> dbias(
+      V&& sums) const {
+    return {x, {{sums}}, layer_scale_values, mask, row_scale_values};
+  }
+  /// A vector (hidden) of any type that multiplies every row.
+  template <class V> TensorBranch<X, Bias, View<const V>, Mask, RowScale> layer_scale(const V& values) const {
+    return {x, bias_values, {values}, mask, row_scale_values};
+  }
+  /// The same of dx, and its gradient, of float or double; of: what it multiplied, a tensor or branch(x).bias(b).
+  template <class V, class Of, class G>
+  TensorBranch<
+      X, Bias,
+      TensorLayerScale<V, decltype(as_argument(std::declval<const Of&>())), std::remove_reference_t<G>>, Mask,
+      RowScale>
+  layer_scale(const V& values, const Of& of, G&& sums) const {
+    return {x, bias_values, {{values}, as_argument(of), {sums}}, mask, row_scale_values};
+  }
+  /// Drops elements: kernel/dropout.hpp.
+  TensorBranch<X, Bias, LayerScale, Dropout, RowScale> dropout(const Dropout& places) const {
+    return {x, bias_values, layer_scale_values, places, row_scale_values};
+  }
+  /// A vector of one number for each row, in storage order, that multiplies every column.
+  template <class V> TensorBranch<X, Bias, LayerScale, Mask, View<const V>> row_scale(const V& values) const {
+    return {x, bias_values, layer_scale_values, mask, {values}};
+  }
+};
+/// (x + bias) * layer_scale * mask * row_scale: as x of a forward or of residual_sum, as y of a forward, as dx of a backward or of
+/// residual_gradients. See kernel/branch.hpp.
+template <class X, class = std::enable_if_t<has_memory<std::decay_t<X>>()>>
+TensorBranch<std::remove_reference_t<X>> branch(X&& x) {
+  return {{x}, {}, {}, nullptr, {}};
+}
+/// The same: branch(x).dropout(places).
+template <class X, class = std::enable_if_t<has_memory<std::decay_t<X>>()>>
+auto dropped(X&& x, const Dropout& places) {
+  return branch(x).dropout(places);
+}
+
+/// X: a View, or TensorBranch.
 template <class X, class Residual, class Sum, class Bias = View<std::nullptr_t>, class Alpha = std::nullptr_t>
 struct TensorResidualSum {
   X x;
@@ -88,10 +138,10 @@ TensorResidualSum<View<const X>, Residual, view_t<Sum>> residual_sum(const X& x,
                                                                      Sum&& sum) {
   return {{x}, {residual}, view(sum), {}, nullptr};
 }
-template <class X, class B, class Residual, class Sum, class = std::enable_if_t<has_memory<Residual>()>>
-TensorResidualSum<TensorDropped<X, B>, Residual, view_t<Sum>> residual_sum(const TensorDropped<X, B>& x,
-                                                                           const Residual& residual,
-                                                                           Sum&& sum) {
+template <class X, class B, class L, class M, class R, class Residual, class Sum,
+          class = std::enable_if_t<has_memory<Residual>()>>
+TensorResidualSum<TensorBranch<X, B, L, M, R>, Residual, view_t<Sum>> residual_sum(
+    const TensorBranch<X, B, L, M, R>& x, const Residual& residual, Sum&& sum) {
   return {x, {residual}, view(sum), {}, nullptr};
 }
 
@@ -116,7 +166,7 @@ TensorMapped<Function, std::remove_reference_t<Y>> mapped(const Function& functi
   return {function, {y}};
 }
 
-/// Dx: a View, or TensorDropped.
+/// Dx: a View, or TensorBranch.
 template <class Dsum, class Dx, class Dresidual, class Alpha = std::nullptr_t>
 struct TensorResidualGradients {
   Dsum dsum;
@@ -138,10 +188,10 @@ TensorResidualGradients<view_t<const Dsum&>, View<std::remove_reference_t<Dx>>,
 residual_gradients(const Dsum& dsum, Dx&& dx, Dresidual&& dresidual) {
   return {view(dsum), {dx}, {dresidual}, nullptr};
 }
-template <class Dsum, class X, class Dresidual,
+template <class Dsum, class X, class B, class L, class M, class R, class Dresidual,
           class = std::enable_if_t<has_memory<std::decay_t<Dresidual>>()>>
-TensorResidualGradients<view_t<const Dsum&>, TensorDropped<X>, std::remove_reference_t<Dresidual>>
-residual_gradients(const Dsum& dsum, const TensorDropped<X>& dx, Dresidual&& dresidual) {
+TensorResidualGradients<view_t<const Dsum&>, TensorBranch<X, B, L, M, R>, std::remove_reference_t<Dresidual>>
+residual_gradients(const Dsum& dsum, const TensorBranch<X, B, L, M, R>& dx, Dresidual&& dresidual) {
   return {view(dsum), dx, {dresidual}, nullptr};
 }
 
@@ -150,7 +200,10 @@ residual_gradients(const Dsum& dsum, const TensorDropped<X>& dx, Dresidual&& dre
 /// The object that a call's shape is taken from.
 template <class X> const X& shape_of(const X& x) { return x; }
 template <class X> const X& shape_of(const View<X>& x) { return x.object; }
-template <class X, class B> const X& shape_of(const TensorDropped<X, B>& x) { return x.x.object; }
+template <class X, class B, class L, class M, class R>
+const X& shape_of(const TensorBranch<X, B, L, M, R>& x) {
+  return x.x.object;
+}
 template <class X, class R, class S, class B, class A>
 const auto& shape_of(const TensorResidualSum<X, R, S, B, A>& sum) {
   return shape_of(sum.x);
@@ -166,7 +219,13 @@ template <class Q> struct ScalarOf<TensorPerTensor<Q>> { using type = void; };
 template <class X, class R, class S, class B, class A> struct ScalarOf<TensorResidualSum<X, R, S, B, A>> {
   using type = scalar_t<X, View<R>, S, B>;
 };
-template <class X, class B> struct ScalarOf<TensorDropped<X, B>> { using type = scalar_t<View<X>, B>; };
+template <class G> struct ScalarOf<TensorBiasGradient<G>> { using type = void; };
+template <class P, class X, class G> struct ScalarOf<TensorLayerScale<P, X, G>> {
+  using type = scalar_t<View<const P>, X>;
+};
+template <class X, class B, class L, class M, class R> struct ScalarOf<TensorBranch<X, B, L, M, R>> {
+  using type = scalar_t<View<X>, B, L, R>;
+};
 template <class F, class Y> struct ScalarOf<TensorMapped<F, Y>> { using type = scalar_t<View<Y>>; };
 template <class R, class Y> struct ScalarOf<TensorAdded<R, Y>> { using type = scalar_t<View<R>, View<Y>>; };
 
@@ -201,9 +260,26 @@ template <class Call> std::nullptr_t as_vector(const Call&, const char*, View<st
 template <class Call, class X> auto as_vector(const Call& call, const char* name, View<const X> x) {
   return call.read_vector(name, x.object);
 }
-template <class Call, class X, class B>
-auto as_rows(const Call& call, const char* name, const TensorDropped<X, B>& a) {
-  return Dropped{as_rows(call, name, a.x), a.dropout, as_vector(call, "bias", a.bias_values)};
+template <class Call, class G> auto as_vector(const Call& call, const char*, const TensorBiasGradient<G>& a) {
+  const auto sums = call.written_vector("dbias", a.sums.object);
+  return BiasGradient<std::remove_pointer_t<decltype(sums)>>{sums};
+}
+template <class Call, class P, class X, class G>
+auto as_vector(const Call& call, const char* name, const TensorLayerScale<P, X, G>& a) {
+  return LearnedLayerScale{as_vector(call, name, a.values), as_rows(call, "the branch of layer_scale", a.x),
+                           call.written_vector("dlayer_scale", a.sums.object)};
+}
+template <class Call> std::nullptr_t as_numbers_of_rows(const Call&, const char*, View<std::nullptr_t>) {
+  return nullptr;
+}
+template <class Call, class X> auto as_numbers_of_rows(const Call& call, const char* name, View<const X> x) {
+  return call.read_rows_of_numbers(name, x.object);
+}
+template <class Call, class X, class B, class L, class M, class R>
+auto as_rows(const Call& call, const char* name, const TensorBranch<X, B, L, M, R>& a) {
+  return Branch{as_rows(call, name, a.x), as_vector(call, "bias", a.bias_values),
+                as_vector(call, "layer_scale", a.layer_scale_values), a.mask,
+                as_numbers_of_rows(call, "row_scale", a.row_scale_values)};
 }
 template <class Call, class X, class R, class S, class B, class A>
 auto as_rows(const Call& call, const char* name, const TensorResidualSum<X, R, S, B, A>& a) {

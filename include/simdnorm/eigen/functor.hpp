@@ -64,10 +64,12 @@ inline constexpr bool is_backward_option =
 template <class T, class Last>
 inline constexpr bool is_forward_option = std::is_same_v<Last, Moments<T>> || is_device<Last>;
 
-template <class T, class... Last> GradientOptions gradient_options(RowShape shape, Last&... last) {
+/// `sums`: of columns, which the call keeps.
+template <class T, class... Last>
+GradientOptions gradient_options(RowShape shape, Index sums, Last&... last) {
   GradientOptions options;
   options.accumulate = find_last<const Accumulate>(last...) != nullptr;
-  if (auto* workspace = find_last<Workspace<T>>(last...)) options.workspace = workspace->reserve(shape);
+  if (auto* workspace = find_last<Workspace<T>>(last...)) options.workspace = workspace->reserve(shape, sums);
   return options;
 }
 
@@ -151,27 +153,25 @@ template <class P> class NormFunctor {
       return rows_of(name, operand<stored_t<Z>>(object));
     }
     /// Numbers of which each row has one.
-    template <class Z> auto written_rows_of_numbers(const char* name, Z& object) const {
-      const auto view = operand<stored_t<Z>>(object);
-      if (view.layout.elements() != shape.rows || !view.layout.is_packed())
-        (operation.message() << name << " have shape " << view.layout
-                             << (view.layout.is_packed() ? "" : " with gaps") << " but x of shape "
-                             << x.layout << " has " << shape.rows << " rows")
-            .fail();
-      return view.data;
+    template <class Z> auto read_rows_of_numbers(const char* name, const Z& object) const {
+      return numbers_of_rows(name, operand<const stored_t<Z>>(object));
     }
-    /// Arrays (hidden): bias; dgamma or dbeta.
+    template <class Z> auto written_rows_of_numbers(const char* name, Z& object) const {
+      return numbers_of_rows(name, operand<stored_t<Z>>(object));
+    }
+    /// Arrays (hidden): bias or layer_scale; dgamma, dbeta, dbias or dlayer_scale.
     template <class Z> auto read_vector(const char* name, const Z& object) const {
       static_assert(has_memory<Z>(),
-                    "simdnorm: a bias is an Eigen tensor, matrix or map that lies in memory");
+                    "simdnorm: bias and layer_scale are an Eigen tensor, matrix or map that lies in memory");
       return vector(name, operand<const stored_t<Z>>(object));
     }
     template <class Z> auto written_vector(const char* name, Z& object) const {
       if constexpr (std::is_same_v<std::remove_const_t<Z>, std::nullptr_t>) {
         return nullptr;
       } else {
-        static_assert(has_memory<Z>(),
-                      "simdnorm: dgamma and dbeta are Eigen tensors, matrices or maps in memory, or nullptr");
+        static_assert(
+            has_memory<Z>(),
+            "simdnorm: dgamma, dbeta, dbias and dlayer_scale are Eigen tensors, matrices or maps in memory");
         static_assert(!std::is_const_v<std::remove_pointer_t<decltype(object.data())>>,
                       "simdnorm: dgamma and dbeta must be writable");
         return vector(name, operand<typename Z::Scalar>(object));
@@ -212,6 +212,14 @@ template <class P> class NormFunctor {
       static_assert(rank_of<Z>() == rank_of<X>(), "simdnorm: all operands of a call must have the rank of x");
       static_assert(rank_of<Z>() == 1 || is_row_major<Z>() == is_row_major<X>(),
                     "simdnorm: all operands of a call must have the storage order of x");
+    }
+    template <class T> T* numbers_of_rows(const char* name, const Operand<T>& view) const {
+      if (view.layout.elements() != shape.rows || !view.layout.is_packed())
+        (operation.message() << name << " have shape " << view.layout
+                             << (view.layout.is_packed() ? "" : " with gaps") << " but x of shape "
+                             << x.layout << " has " << shape.rows << " rows")
+            .fail();
+      return view.data;
     }
     template <class T> T* vector(const char* name, const Operand<T>& view) const {
       if (view.layout.elements() != shape.hidden || !view.layout.is_packed())

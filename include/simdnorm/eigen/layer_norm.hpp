@@ -76,7 +76,8 @@ class LayerNorm : private NormFunctor<P>, public TensorFunctor<LayerNorm<P, Cast
     const auto to_beta = call.written_vector("dbeta", dbeta);
     layer_norm_backward<Casting>(
         call.shape, dy_rows, call.rows_read("x", x), this->gamma_.data, moments.data(), dx_rows, to_gamma,
-        to_beta, gradient_options<T>(call.shape, last...), DeviceExecutor{find_device(last...)});
+        to_beta, gradient_options<T>(call.shape, 2 + column_sums<std::decay_t<decltype(dx_rows)>>, last...),
+        DeviceExecutor{find_device(last...)});
   }
 };
 

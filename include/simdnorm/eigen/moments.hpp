@@ -29,7 +29,9 @@ template <class T> class Moments {
 /// and no other call allocates. One for each call at a time.
 template <class T> class Workspace {
  public:
-  void* reserve(RowShape shape) { return reserve_bytes(gradient_workspace_bytes<T>(shape)); }
+  void* reserve(RowShape shape, Index sums = 2) {
+    return reserve_bytes(gradient_workspace_bytes<T>(shape, sums));
+  }
   void* reserve_bytes(Index bytes) {
     const auto doubles = static_cast<std::size_t>(bytes) / sizeof(double);
     if (memory_.size() < doubles) memory_.resize(doubles);

@@ -62,9 +62,10 @@ class RMSNorm : private NormFunctor<P>, public TensorFunctor<RMSNorm<P, Casting>
     const auto dy_rows = call.rows_read("dy", dy);
     const auto dx_rows = call.written_argument("dx", dx);
     const auto to_gamma = call.written_vector("dgamma", dgamma);
-    rms_norm_backward<Casting>(call.shape, dy_rows, call.rows_read("x", x), this->gamma_.data, moments.data(),
-                               dx_rows, to_gamma, gradient_options<T>(call.shape, last...),
-                               DeviceExecutor{find_device(last...)});
+    rms_norm_backward<Casting>(
+        call.shape, dy_rows, call.rows_read("x", x), this->gamma_.data, moments.data(), dx_rows, to_gamma,
+        gradient_options<T>(call.shape, 2 + column_sums<std::decay_t<decltype(dx_rows)>>, last...),
+        DeviceExecutor{find_device(last...)});
   }
 };
 

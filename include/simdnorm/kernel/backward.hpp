@@ -87,8 +87,9 @@ SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_r
         auto& [scaled, sums] = prepared;
         const auto gradient = dy.last(rows, at);
         const auto xhat = normalized(at, values.last(rows, at));
-        sums.add(rows, at, gradient, xhat);
-        dx_values.store(rows, at, input_gradient(at, scaled(gradient), xhat));
+        sums.add(totals, rows, at, gradient, xhat);
+        const auto stored = dx_values.store(rows, at, input_gradient(at, scaled(gradient), xhat));
+        sums.add(totals, rows, at, stored);
       },
       [&](auto column, const auto& prepared) SIMDNORM_INLINE_LAMBDA { prepared.second.end(totals, column); });
 }
@@ -157,22 +158,33 @@ template <class Blocks, class T> Index gradient_workspace_bytes_of(RowShape shap
   return workspace_bytes<T>(segment_count(Blocks(shape)), shape.hidden, sums);
 }
 
-/// Bytes of scratch memory that backward takes for dgamma and dbeta of a shape.
-template <class T> Index gradient_workspace_bytes(RowShape shape) {
+/// Bytes of scratch memory that backward takes for a shape and so many sums of columns: dgamma and dbeta are two, and each one
+/// that dx asks for (branch.hpp) is one more.
+template <class T> Index gradient_workspace_bytes(RowShape shape, Index sums = 2) {
   if (shape.rows < 1 || shape.hidden < 1 || shape.after < 1) return 0;
-  return shape.after == 1 ? std::max(gradient_workspace_bytes_of<BlocksAlong<T>, T>(shape, 2),
-                                     gradient_workspace_bytes_of<BlocksAcross<T>, T>(shape, 2))
-                          : gradient_workspace_bytes_of<BlocksAcross<T>, T>(shape, 2);
+  return shape.after == 1 ? std::max(gradient_workspace_bytes_of<BlocksAlong<T>, T>(shape, sums),
+                                     gradient_workspace_bytes_of<BlocksAcross<T>, T>(shape, sums))
+                          : gradient_workspace_bytes_of<BlocksAcross<T>, T>(shape, sums);
 }
 
-/// Backward with dgamma and dbeta, of which either may be null.
-template <class Blocks, class Xhat, class Statistic, class Dy, class X, class Scale, class Dx, class Writer,
-          class T, class G, class Executor>
-void backward_with_parameters(RowShape shape, const Statistic& statistic, const Dy& dy, const X& x,
-                              const Scale& scale, const RowMoments<T>* moments, const Dx& dx,
-                              const Writer& writer, G* dgamma, G* dbeta, const GradientOptions& options,
-                              Executor&& executor) {
-  using Gradient = ParameterGradient<T, typename Blocks::Architecture, Statistic::centered, Xhat>;
+/// What backward sums over rows for gamma and, of LayerNorm, for beta.
+template <class Statistic, class Xhat, class G> auto sums_of_parameters(G* dgamma, G* dbeta) {
+  const ColumnSum of_gamma{GammaTerm<Xhat>{}, dgamma};
+  if constexpr (Statistic::centered) {
+    return std::tuple{of_gamma, ColumnSum{BetaTerm{}, dbeta}};
+  } else {
+    return std::tuple{of_gamma};
+  }
+}
+
+/// Backward with sums of columns, each of which may be null.
+template <class Blocks, class Statistic, class Dy, class X, class Scale, class Dx, class Writer, class T,
+          class Executor, class... Term, class... G>
+void backward_with_sums(RowShape shape, const Statistic& statistic, const Dy& dy, const X& x,
+                        const Scale& scale, const RowMoments<T>* moments, const Dx& dx, const Writer& writer,
+                        const GradientOptions& options, Executor&& executor,
+                        const ColumnSum<Term, G>&... sums) {
+  using Gradient = ParameterGradient<T, typename Blocks::Architecture, Term...>;
   std::unique_ptr<double[]> own;
   void* workspace = options.workspace;
   if (workspace == nullptr) {
@@ -181,41 +193,55 @@ void backward_with_parameters(RowShape shape, const Statistic& statistic, const 
     own.reset(new double[bytes / sizeof(double)]);  // not cleared: each segment clears its own
     workspace = own.get();
   }
-  const Gradient gradient(shape.hidden, workspace);
+  const Gradient gradient(shape.hidden, workspace, sums.term...);
   const Index segments =
       backward<Blocks>(shape, statistic, dy, x, scale, moments, dx, writer, gradient, executor);
-  gradient.finish(segments, options.accumulate, dgamma, dbeta);
+  gradient.finish(segments, options.accumulate, sums.sums...);
 }
 
-/// Backward from dy and x to dx, and to dgamma and dbeta where they are not null, with the blocks that fit
-/// how they lie in memory; `of_call` as in forward_part. (Which statistic it is matters to find_means alone.)
+/// Backward from dy and x to dx, and to sums of columns, with the blocks that fit how they lie in memory; `of_call` as in
+/// forward_part. (Which statistic it is matters to find_means alone.)
+template <class Statistic, class Dy, class X, class Scale, class T, class Dx, class Executor, class... Term,
+          class... G>
+void backward_summing(RowShape shape, RowShape of_call, const Statistic& statistic, const Dy& dy, const X& x,
+                      const Scale& scale, const RowMoments<T>* moments, const Dx& dx,
+                      const GradientOptions& options, Executor&& executor,
+                      const ColumnSum<Term, G>&... sums) {
+  if (shape.rows == 0) {
+    if (!options.accumulate)
+      ((sums.sums == nullptr ? nullptr : std::fill_n(sums.sums, shape.hidden, G(0))), ...);
+    return;
+  }
+  const auto dy_rows = source_of<T>(dy);
+  const auto x_rows = source_of<T>(x);
+  const auto read = std::tuple_cat(operands_of(dy), operands_of(x));
+  with_blocks<T>(shape, std::tuple_cat(read, operands_of(dx)), [&](auto type_of_blocks) {
+    using Blocks = typename decltype(type_of_blocks)::type;
+    with_sink<2, Blocks>(of_call, read, dx, [&](const auto& dx_rows, const auto& writer) {
+      if ((... && (sums.sums == nullptr))) {
+        backward<Blocks>(shape, statistic, dy_rows, x_rows, scale, moments, dx_rows, writer,
+                         NoParameterGradient{}, executor);
+      } else {
+        backward_with_sums<Blocks>(shape, statistic, dy_rows, x_rows, scale, moments, dx_rows, writer,
+                                   options, executor, sums...);
+      }
+    });
+  });
+}
+
+/// The same with gamma, and dgamma and dbeta where they are not null, and what else dx asks for.
 template <class Statistic, class Casting, class Dy, class X, class P, class T, class Dx, class G,
           class Executor>
 void backward_part(RowShape shape, RowShape of_call, const Dy& dy, const X& x, const P* gamma,
                    const RowMoments<T>* moments, const Dx& dx, G* dgamma, G* dbeta,
                    const GradientOptions& options, Executor&& executor, const Statistic& statistic = {}) {
-  if (shape.rows == 0) {
-    for (G* gradient : {dgamma, dbeta})
-      if (gradient != nullptr && !options.accumulate) std::fill(gradient, gradient + shape.hidden, G(0));
-    return;
-  }
-  const auto dy_rows = source_of<T>(dy);
-  const auto x_rows = source_of<T>(x);
-  const auto scale = Casting::gradient_scale(gamma);
-  const auto read = std::tuple_cat(operands_of(dy), operands_of(x));
-  with_blocks<T>(shape, std::tuple_cat(read, operands_of(dx)), [&](auto type_of_blocks) {
-    using Blocks = typename decltype(type_of_blocks)::type;
-    with_sink<2, Blocks>(of_call, read, dx, [&](const auto& dx_rows, const auto& writer) {
-      if (dgamma == nullptr && dbeta == nullptr) {
-        backward<Blocks>(shape, statistic, dy_rows, x_rows, scale, moments, dx_rows, writer,
-                         NoParameterGradient{}, executor);
-      } else {
-        backward_with_parameters<Blocks, typename Casting::template Xhat<element_t<X>>>(
-            shape, statistic, dy_rows, x_rows, scale, moments, dx_rows, writer, dgamma, dbeta, options,
-            executor);
-      }
-    });
-  });
+  using Xhat = typename Casting::template Xhat<element_t<X>>;
+  std::apply(
+      [&](const auto&... sums) {
+        backward_summing(shape, of_call, statistic, dy, x, Casting::gradient_scale(gamma), moments, dx,
+                         options, executor, sums...);
+      },
+      std::tuple_cat(sums_of_parameters<Statistic, Xhat>(dgamma, dbeta), column_sums_of<T>(dx)));
 }
 
 /// The same of all rows, compiled here or dispatched as forward_rows.

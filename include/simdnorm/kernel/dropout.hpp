@@ -1,11 +1,9 @@
-// Dropout of what a norm reads or writes, by a mask that is a function of a seed and of the place alone.
+// Dropout: a mask that is a function of a seed and of the place alone. (What it is multiplied with: branch.hpp.)
 #pragma once
 
 #include "../check.hpp"
-#include "../operands.hpp"
 #include "../simd_random.hpp"
-#include "mapped.hpp"
-#include "residual_sum.hpp"
+#include "row.hpp"
 
 namespace simdnorm {
 
@@ -20,7 +18,13 @@ struct Dropout {
   Index first_row = 0;       // of the call, among rows that share the mask
 };
 
-/// What each element of a call is multiplied with: 0, or 1 / (1 - probability) rounded to T.
+inline void check_mask(const Check& check, const Dropout& dropout) {
+  if (!(dropout.probability >= 0 && dropout.probability < 1))
+    check.stop(check.message() << "the probability of dropout must be at least 0 and below 1 but is "
+                               << dropout.probability);
+}
+
+/// As a term: what each element of a call is multiplied with, 0, or 1 / (1 - probability) rounded to T.
 template <class T> struct DropoutMask {
   simd::RandomPlaces random;
   Index first_row;
@@ -34,7 +38,7 @@ template <class T> struct DropoutMask {
         scale(static_cast<T>(1 / (1 - dropout.probability))) {}
 
   template <class Block, class Lanes>
-  SIMDNORM_INLINE typename Block::Vector factor(const Block& block, At<Lanes> at) const {
+  SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
     using Arch = typename Block::Architecture;
     using Vector = typename Block::Vector;
     using Floats = simd::Vector<float, Arch>;
@@ -70,89 +74,19 @@ template <class T> struct DropoutMask {
   }
 };
 
-/// As a map of results.
-template <class T> struct TimesMask {
-  DropoutMask<T> mask;
-
-  template <class Block, class Lanes, class Vector>
-  SIMDNORM_INLINE Vector operator()(const Block& block, At<Lanes> at, Vector values) const {
-    return values * mask.factor(block, at);
-  }
-};
-
-/// As a term of a sum.
-template <class A, class T> struct MaskedTerm {
-  A a;
-  DropoutMask<T> mask;
-
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
-    return a.load(block, at) * mask.factor(block, at);
-  }
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
-    a.fetch(block, at, rows_ahead);
-  }
-};
-
-// --- as an argument ---
-
-/// Made by dropped.
-template <class X, class Bias = std::nullptr_t> struct Dropped {
-  X x;
-  Dropout dropout;
-  Bias bias_values;
-
-  /// (hidden), or nullptr, added to every row of x before; of what is read.
-  template <class NewBias> Dropped<X, NewBias> bias(NewBias values) const { return {x, dropout, values}; }
-};
-template <class X, class B> Dropped(X, Dropout, B) -> Dropped<X, B>;
-
-/// x times the mask of a Dropout: 0, or 1/(1 - probability). As x of residual_sum, or of forward itself:
-///   layer_norm_forward(shape, residual_sum(dropped(x, dropout).bias(b), residual, sum), gamma, beta, epsilon, y, moments);
-/// As y of a forward, y = mask * norm(x). As dx of a backward, or of residual_gradients, whose gradient is then that of what was
-/// dropped:
-///   layer_norm_backward(shape, dy, sum, gamma, moments, residual_gradients(dsum, dropped(dx, dropout), dresidual));
-/// x: rows, a pointer or Strided, of any type of numbers. What may be what is as without it.
-/// Each operation is rounded by itself, in T of the call. An element that is dropped is times 0: NaN where it is not finite.
-/// Errors: those of the call; a probability that is not at least 0 and below 1: std::invalid_argument.
-template <class X, class = element_t<X>> Dropped<X> dropped(X x, const Dropout& dropout) {
-  static_assert(!std::is_void_v<element_t<X>>, "simdnorm: dropped: rows of numbers, not of codes");
-  return {x, dropout, nullptr};
-}
-
-template <class X, class B> struct ComputedIn<Dropped<X, B>> { using type = operands_t<X, B>; };
-/// Of what is normalized.
-template <class X, class B> struct ElementOf<Dropped<X, B>> { using type = operands_t<X, B>; };
-
-template <class X, class B> auto read_rows(RowShape shape, const Dropped<X, B>& a) {
-  return Dropped{read_rows(shape, a.x), a.dropout, a.bias_values};
-}
-template <class X> auto written_rows(RowShape shape, const Dropped<X>& a) {
-  return Dropped{written_rows(shape, a.x), a.dropout, nullptr};
-}
-template <class X, class B> auto operands_of(const Dropped<X, B>& a) { return operands_of(a.x); }
-template <class X, class B, class Then>
-SIMDNORM_INLINE void touch(const Check& check, const char* name, const Dropped<X, B>& a, const Then& then) {
-  if (!(a.dropout.probability >= 0 && a.dropout.probability < 1))
-    check.stop(check.message() << "the probability of dropout must be at least 0 and below 1 but is "
-                               << a.dropout.probability);
-  const element_or_t<B, float>* const bias = a.bias_values;
-  touch_all(check, then, name, a.x, "bias", read_array(bias, check.shape().hidden));
-}
-
-template <class T, class X, class B> auto source_of(const Dropped<Strided<const X>, B>& a) {
-  const auto branch = plus(source_of<T>(a.x), a.bias_values);
-  return MadeRows<MaskedTerm<std::decay_t<decltype(branch)>, T>>{{branch, DropoutMask<T>(a.dropout)}};
-}
-template <int Rows, class Blocks, class Read, class U, class Run>
-void with_sink(RowShape shape, const Read& read, const Dropped<Strided<U>>& a, const Run& run) {
-  using T = typename Blocks::Scalar;
-  with_mapped<Rows, Blocks>(shape, read, a.x, TimesMask<T>{DropoutMask<T>(a.dropout)}, run);
-}
-/// As one of the results of a residual_gradients.
-template <class T, class U> auto sink_of(const Dropped<Strided<U>>& a) {
-  return MappedSink<StoredRows<U>, TimesMask<T>>{{a.x}, {DropoutMask<T>(a.dropout)}};
+/// Which items of a batch a branch is left out for: row_scale[r] = 0, or 1/(1 - probability), for the item r / rows_per_item, i
+/// for short, which is kept where element (i, 0) of `dropout` is. As row_scale of a branch (branch.hpp), the same ones in backward.
+/// row_scale: (rows), float or double.
+/// Errors: a probability that is not at least 0 and below 1, rows_per_item < 1: std::invalid_argument.
+template <class T>
+void stochastic_depth(const Dropout& dropout, Index rows, Index rows_per_item, T* row_scale) {
+  const Check check("stochastic_depth", {rows, 1});
+  check_mask(check, dropout);
+  if (rows_per_item < 1)
+    check.stop(check.message() << "rows_per_item must be at least 1 but is " << rows_per_item);
+  const DropoutMask<T> mask(dropout);
+  for (Index r = 0; r < rows; ++r)
+    row_scale[r] = mask.load(RowsAlong<T, simd::NoSimd, 1>{r / rows_per_item}, At<simd::All>{{}, 0, 0}).value;
 }
 
 }  // namespace simdnorm

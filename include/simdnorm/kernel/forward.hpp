@@ -6,6 +6,7 @@
 #include "blocks.hpp"
 #include "epilogue.hpp"
 #include "measure.hpp"
+#include "parameter_gradient.hpp"
 #include "writer.hpp"
 
 namespace simdnorm {
@@ -78,6 +79,7 @@ void forward(RowShape shape, const Source& source, const Statistic& statistic, c
 template <class Statistic, class X, class Epilogue, class Y, class T, class Executor>
 void forward_part(RowShape shape, RowShape of_call, const X& x, const Statistic& statistic,
                   const Epilogue& epilogue, const Y& y, RowMoments<T>* moments, Executor&& executor) {
+  static_assert(column_sums<Y> == 0, "simdnorm: dbias and dlayer_scale are for dx of a backward");
   if (shape.rows == 0) return;
   const auto read = operands_of(x);
   with_blocks<T>(shape, std::tuple_cat(read, operands_of(y)), [&](auto type_of_blocks) {

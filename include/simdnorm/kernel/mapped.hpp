@@ -9,14 +9,22 @@ namespace simdnorm {
 
 // --- sinks ---
 
+/// What is stored of a map's results: of others than vectors, branch.hpp.
+template <class T, class Arch>
+SIMDNORM_INLINE simd::Vector<T, Arch> to_store(const simd::Vector<T, Arch>& result) {
+  return result;
+}
+
 /// map(block, at, what is stored), on the way to another sink.
 template <class Sink, class Map> struct MappedSink {
   Sink sink;
   Map map;
 
   template <class Block, class Lanes>
-  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
-    sink.store(block, at, simd::canonical(map(block, at, values)));
+  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
+    const auto result = map(block, at, values);
+    sink.store(block, at, simd::canonical(to_store(result)));
+    return result;
   }
   template <class Block> SIMDNORM_INLINE const MappedSink& begin(const Block&) const { return *this; }
   template <class Block> SIMDNORM_INLINE void end(const Block&) const {}

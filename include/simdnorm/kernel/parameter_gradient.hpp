@@ -1,4 +1,4 @@
-// The gradients of gamma and beta: dgamma = sum over rows of dy * xhat, dbeta = sum over rows of dy.
+// What backward sums over rows, for each column: dgamma = sum of dy * xhat, dbeta = sum of dy, and what dx adds to them.
 //
 // Rows are cut into segments whose number and borders depend on the shape alone. In a segment, what the rows that
 // are mapped together add, a sum in T of two of them (of four, where rows lie side by side), is added to totals in
@@ -8,6 +8,8 @@
 
 #include <cstddef>
 #include <memory>
+#include <tuple>
+#include <utility>
 
 #include "blocks.hpp"
 
@@ -19,9 +21,8 @@ struct NoParameterGradient {
   static NoParameterGradient begin(Index /*task*/) { return {}; }
 
   template <class Block> struct Column {
-    template <class Lanes>
-    SIMDNORM_INLINE void add(const Block&, At<Lanes>, typename Block::Vector /*dy*/,
-                             typename Block::Vector /*xhat*/) {}
+    template <class Lanes, class... Gradients>
+    SIMDNORM_INLINE void add(const NoParameterGradient&, const Block&, At<Lanes>, const Gradients&...) {}
     template <class Lanes> SIMDNORM_INLINE void end(const NoParameterGradient&, At<Lanes>) const {}
   };
 };
@@ -54,70 +55,108 @@ template <class T> constexpr Index workspace_bytes(Index segments, Index hidden,
   return segments * segment_doubles<T>(hidden, sums) * static_cast<Index>(sizeof(double));
 }
 
-/// dgamma and, if Beta, dbeta, with `workspace` for all segments. Both are summed where one of them is
-/// wanted: the other costs two additions a column, and is not worth kernels of its own.
-/// `Xhat` maps xhat to what gamma was multiplied with.
-template <class T, class Arch, bool Beta, class Xhat> class ParameterGradient {
- public:
-  static constexpr Index sums = Beta ? 2 : 1;
+// --- terms: what is summed, from (block, at, dy, xhat), or from (block, at, what the sink of dx returned); 0 beyond the lanes
+// that are meant ---
 
-  ParameterGradient(Index hidden, void* workspace)
-      : hidden_(hidden), totals_(static_cast<double*>(workspace)) {}
+/// Of gamma. `Xhat` maps xhat to what gamma was multiplied with.
+template <class Xhat> struct GammaTerm {
+  template <class Block, class Lanes, class Vector>
+  SIMDNORM_INLINE Vector operator()(const Block&, At<Lanes>, Vector dy, Vector xhat) const {
+    return dy * Xhat::of(xhat);
+  }
+};
+/// Of beta.
+struct BetaTerm {
+  template <class Block, class Lanes, class Vector>
+  SIMDNORM_INLINE Vector operator()(const Block&, At<Lanes>, Vector dy, Vector /*xhat*/) const {
+    return dy;
+  }
+};
+
+/// A term, and where its sums go: (hidden), or nullptr.
+template <class Term, class G> struct ColumnSum {
+  Term term;
+  G* sums;
+};
+template <class Term, class G> ColumnSum(Term, G*) -> ColumnSum<Term, G>;
+
+/// The sums that dx asks for beside those of gamma and beta. (Of others than rows: branch.hpp.)
+template <class T, class Dx> std::tuple<> column_sums_of(const Dx& /*dx*/) { return {}; }
+/// How many they are.
+template <class Dx> inline constexpr Index column_sums = 0;
+
+// --- the sums ---
+
+/// The sums of `Terms`, with `workspace` for all segments. All are summed where one of them is wanted: another costs two
+/// additions a column, and is not worth kernels of its own.
+template <class T, class Arch, class... Terms> class ParameterGradient {
+ public:
+  static constexpr int sums = static_cast<int>(sizeof...(Terms));
+
+  ParameterGradient(Index hidden, void* workspace, const Terms&... terms)
+      : hidden_(hidden), totals_(static_cast<double*>(workspace)), terms_(terms...) {}
 
   template <class Blocks> static Index blocks_per_task(const Blocks& blocks) {
     return blocks_per_segment(blocks);
   }
 
-  /// The totals of one segment, gamma's, then beta's: `count` numbers in all.
+  /// The totals of one segment, those of one term after those of another: `count` numbers in all.
   struct Segment {
     Index count;
-    double* gamma;
-    double* beta;
+    double* of_term[static_cast<std::size_t>(sums)];
+    std::tuple<Terms...> terms;
   };
   Segment begin(Index task) const {
-    double* const total = totals_of(task);
-    std::fill(total, total + segment_doubles<T>(hidden_, sums), 0.0);
-    return {sums * padded_hidden(hidden_), total, total + padded_hidden(hidden_)};
+    double* const totals = totals_of(task);
+    std::fill(totals, totals + segment_doubles<T>(hidden_, sums), 0.0);
+    Segment segment{sums * padded_hidden(hidden_), {}, terms_};
+    for (int i = 0; i < sums; ++i) segment.of_term[i] = totals + i * padded_hidden(hidden_);
+    return segment;
   }
 
   /// The sums over one block's rows, at one column.
   template <class Block> struct Column {
-    typename Block::RowSum gamma;
-    typename Block::RowSum beta;
-    template <class Lanes>
-    SIMDNORM_INLINE void add(const Block&, At<Lanes> at, typename Block::Vector dy,
-                             typename Block::Vector xhat) {
-      gamma.add(at, dy * Xhat::of(xhat));
-      if constexpr (Beta) beta.add(at, dy);
+    typename Block::RowSum of_term[static_cast<std::size_t>(sums)];
+    template <class Lanes, class... Gradients>
+    SIMDNORM_INLINE void add(const Segment& segment, const Block& block, At<Lanes> at,
+                             const Gradients&... gradients) {
+      simd::unroll<sums>([&](auto i) SIMDNORM_INLINE_LAMBDA {
+        const auto& term = std::get<decltype(i)::value>(segment.terms);
+        if constexpr (std::is_invocable_v<decltype(term), const Block&, At<Lanes>, const Gradients&...>)
+          of_term[i].add(at, term(block, at, gradients...));
+      });
     }
     template <class Lanes> SIMDNORM_INLINE void end(const Segment& segment, At<Lanes> at) const {
-      gamma.add_to(segment.gamma, segment.count, at.column);
-      if constexpr (Beta) beta.add_to(segment.beta, segment.count, at.column);
+      simd::unroll<sums>([&](auto i) SIMDNORM_INLINE_LAMBDA {
+        of_term[i].add_to(segment.of_term[i], segment.count, at.column);
+      });
     }
   };
 
-  /// Writes, or adds, the sums over all segments, rounded once.
-  template <class G> void finish(Index segments, bool accumulate, G* dgamma, G* dbeta) const {
+  /// Writes, or adds, the sums over all segments, rounded once, where `to` is not null.
+  template <class... G> void finish(Index segments, bool accumulate, G*... to) const {
     const Index padded = padded_hidden(hidden_), count = sums * padded;
-    double* const total = totals_of(0);
-    for (Index s = 1; s < segments; ++s) add_totals<T, Arch>(totals_of(s), count, count, total);
-    if (dgamma != nullptr) finish(total, count, accumulate, dgamma);
-    if (Beta && dbeta != nullptr) finish(total + padded, count, accumulate, dbeta);
+    double* const totals = totals_of(0);
+    for (Index s = 1; s < segments; ++s) add_totals<T, Arch>(totals_of(s), count, count, totals);
+    const double* of_term = totals;
+    (finish_one(std::exchange(of_term, of_term + padded), count, accumulate, to), ...);
   }
 
  private:
-  template <class G> void finish(const double* total, Index count, bool accumulate, G* gradient) const {
+  template <class G> void finish_one(const double* totals, Index count, bool accumulate, G* to) const {
+    if (to == nullptr) return;
     RowsAlong<T, Arch, 1>{0}.columns(0, hidden_, [&](auto at) SIMDNORM_INLINE_LAMBDA {
       VectorSum<T, Arch> sum;
-      sum.load(total + at.column, count);
-      if (accumulate) sum.add(simd::load_doubles<simd::Vector<T, Arch>>(at.lanes, gradient + at.column));
-      sum.round(at.lanes, gradient + at.column);
+      sum.load(totals + at.column, count);
+      if (accumulate) sum.add(simd::load_doubles<simd::Vector<T, Arch>>(at.lanes, to + at.column));
+      sum.round(at.lanes, to + at.column);
     });
   }
   double* totals_of(Index segment) const { return totals_ + segment * segment_doubles<T>(hidden_, sums); }
 
   Index hidden_;
   double* totals_;
+  std::tuple<Terms...> terms_;
 };
 
 }  // namespace simdnorm

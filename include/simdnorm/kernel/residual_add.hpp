@@ -4,6 +4,7 @@
 #include "../check.hpp"
 #include "../operands.hpp"
 #include "mapped.hpp"
+#include "parameter_gradient.hpp"
 #include "writer.hpp"
 
 namespace simdnorm {
@@ -16,8 +17,8 @@ template <class Sink, class Addend> struct AddedSink {
   Addend addend;  // a source
 
   template <class Block, class Lanes>
-  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
-    sink.store(block, at, simd::canonical(addend.last(block, at) + values));
+  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
+    return sink.store(block, at, simd::canonical(addend.last(block, at) + values));
   }
   template <class Block> SIMDNORM_INLINE const AddedSink& begin(const Block&) const { return *this; }
   template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
@@ -34,15 +35,16 @@ template <class U, class R> struct AddedRows : AddedSink<StoredRows<U>, LoadedRo
   }
 };
 
-/// To two sinks.
+/// To two sinks; what the first stores is returned.
 template <class First, class Second> struct BothSinks {
   First first;
   Second second;
 
   template <class Block, class Lanes>
-  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
-    first.store(block, at, values);
+  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
+    const auto stored = first.store(block, at, values);
     second.store(block, at, values);
+    return stored;
   }
 };
 template <class First, class Second> BothSinks(First, Second) -> BothSinks<First, Second>;
@@ -125,6 +127,14 @@ SIMDNORM_INLINE void touch(const Check& check, const char* name, const ResidualG
   touch_all(check, then, name, a.dx, "dresidual", a.dresidual, "dsum", a.dsum);
 }
 
+/// What the branch asks for.
+template <class S, class X, class R, class A>
+inline constexpr Index column_sums<ResidualGradients<S, X, R, A>> = column_sums<X>;
+template <class T, class S, class X, class R, class A>
+auto column_sums_of(const ResidualGradients<S, X, R, A>& a) {
+  return column_sums_of<T>(a.dx);
+}
+
 /// Where both hold one type.
 template <class U> struct PartsOfCall<Added<Strided<const U>, Strided<U>>> {
   using type = U;
@@ -147,7 +157,7 @@ void with_sink(RowShape shape, const Read& read, const Added<Strided<const R>, S
   }
 }
 
-/// The sink of one of two results. (Of rows that are dropped: dropout.hpp.)
+/// The sink of one of two results. (Of a branch: branch.hpp.)
 template <class T, class U> StoredRows<U> sink_of(const Strided<U>& rows) { return {rows}; }
 template <class T, class U> StoredRows<U> times_sink(const Strided<U>& rows, std::nullptr_t) {
   return {rows};

@@ -87,6 +87,11 @@ template <int Count, int First = 0, int Gap = 1, class F> SIMDNORM_INLINE auto p
 
 // --- rows ---
 
+/// A number of any type as one of T.
+template <class T, class P> SIMDNORM_INLINE T number_at(const P* place) {
+  return simd::load<simd::Vector<T, simd::NoSimd>>(simd::All{}, place).value;
+}
+
 template <class T, class Arch> struct RowsAcross;
 
 /// `Rows` contiguous rows; a vector is neighbouring columns of one row. Their kernels read rows as they are,
@@ -150,6 +155,11 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   SIMDNORM_INLINE Vector parameter(const Parameter<P>& parameter, At<Lanes> at) const {
     return simd::load<Vector>(at.lanes,
                               parameter.values + ((at.column - at.lane) & parameter.mask) + at.lane);
+  }
+
+  /// The numbers of an array that has one for each row of the call.
+  template <class P, class Lanes> SIMDNORM_INLINE Vector of_rows(const P* values, At<Lanes> at) const {
+    return Vector::broadcast(number_at<T>(values + first_row + at.row));
   }
 
   /// One number for each row, as vectors; row_values takes it from what is known of the rows.
@@ -240,9 +250,10 @@ template <class T, class Arch> struct RowsAcross {
   }
   template <class P, class Lanes>
   SIMDNORM_INLINE Vector parameter(const Parameter<P>& parameter, At<Lanes> at) const {
-    const simd::Vector<T, simd::NoSimd> number = simd::load<simd::Vector<T, simd::NoSimd>>(
-        simd::All{}, parameter.values + (at.column & parameter.mask));
-    return Vector::broadcast(number.value);
+    return Vector::broadcast(number_at<T>(parameter.values + (at.column & parameter.mask)));
+  }
+  template <class P, class Lanes> SIMDNORM_INLINE Vector of_rows(const P* values, At<Lanes> at) const {
+    return simd::load<Vector>(at.lanes, values + first_row + at.row);
   }
 
   struct RowValues {

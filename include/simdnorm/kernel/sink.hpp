@@ -10,22 +10,25 @@ template <class U> struct StreamedLines {
   Strided<U> operand;
 
   template <class Rows>
-  SIMDNORM_INLINE void store(const Rows& rows, At<simd::All> at, typename Rows::Vector values) const {
+  SIMDNORM_INLINE auto store(const Rows& rows, At<simd::All> at, typename Rows::Vector values) const {
     simd::stream(rows.address(operand, at), values);
+    return values;
   }
   template <class Rows> SIMDNORM_INLINE const StreamedLines& begin(const Rows&) const { return *this; }
   template <class Rows> SIMDNORM_INLINE void end(const Rows&) const {}
 };
 
-/// Rows as they lie in memory. A sink has store(block, at, values). One of forward has begin(block), which gives the sink for
+/// Rows as they lie in memory. A sink has store(block, at, values), which returns what it stored, as it was before it was rounded
+/// to its type, or more (branch.hpp). One of forward has begin(block), which gives the sink for
 /// these rows, and end(block) after the last of its values. One that can write whole cache lines past the caches has
 /// `operand`, which is so written, and streamed(rows_ahead), the sink that does.
 template <class U> struct StoredRows {
   Strided<U> operand;
 
   template <class Block, class Lanes>
-  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
+  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
     simd::store(at.lanes, block.address(operand, at), values);
+    return values;
   }
   template <class Block> SIMDNORM_INLINE const StoredRows& begin(const Block&) const { return *this; }
   template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
@@ -38,8 +41,8 @@ template <class Sink, class RowValues> struct ScaledSink {
   RowValues scale;
 
   template <class Block, class Lanes>
-  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) {
-    sink.store(block, at, values * scale(at));
+  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector values) {
+    return sink.store(block, at, values * scale(at));
   }
 };
 
@@ -60,8 +63,8 @@ template <class Sink> struct CanonicalSink {
   Sink sink;
 
   template <class Block, class Lanes>
-  SIMDNORM_INLINE void store(const Block& block, At<Lanes> at, typename Block::Vector values) {
-    sink.store(block, at, simd::canonical(values));
+  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector values) {
+    return sink.store(block, at, simd::canonical(values));
   }
   template <class Block> SIMDNORM_INLINE auto begin(const Block& block) const {
     using Begun = std::decay_t<decltype(sink.begin(block))>;
