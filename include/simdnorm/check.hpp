@@ -13,6 +13,7 @@ struct Region {
   const char* name;
   std::uintptr_t begin = 0, end = 0;  // end == begin: nothing
   Index width = 0, column = 0, run = 0, outer = 0;
+  const void* numbers = nullptr;  // of rows that are chosen from these
 };
 
 /// The checks of one call.
@@ -71,9 +72,10 @@ class Check {
   }
   /// Neither touches the other, or both are the same rows.
   void apart_or_same(const Region& a, const Region& b) const {
-    const bool same_outer = a.outer == b.outer || shape_.rows <= shape_.after;
+    const bool same_outer = a.outer == b.outer || (shape_.rows <= shape_.after && a.numbers == nullptr);
     const bool same_column = a.column == b.column || shape_.hidden == 1;
-    if (a.begin == b.begin && a.width == b.width && same_outer && same_column) return;
+    if (a.begin == b.begin && a.width == b.width && same_outer && same_column && a.numbers == b.numbers)
+      return;
     apart(a, b);
   }
 

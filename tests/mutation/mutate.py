@@ -89,7 +89,7 @@ ALSO = {
     "kernel/dropout.hpp": ["fusion/dropout", "fusion/dropout_types"],
     "kernel/branch.hpp": ["fusion/branch", "fusion/branch_types"],
     "kernel/mapped.hpp": ["fusion/mapped", "fusion/dropout"],
-    "kernel/gathered.hpp": ["fusion/mapped"],
+    "kernel/gathered.hpp": ["fusion/mapped", "fusion/gathered"],
     "simd_words.hpp": OF_TYPES + OF_CODES,
     "simd_narrow.hpp": OF_TYPES + OF_CODES,
     "simd_number.hpp": OF_TYPES,
