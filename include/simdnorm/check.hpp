@@ -167,6 +167,16 @@ SIMDNORM_INLINE void touch(const Check&, const char* name, const ArrayOf<How, T>
   then(Touched<How>{Check::array(name, array.data, array.count)});
 }
 
+/// An argument that is read when what is written is no longer what it was: it is not in place.
+template <class X> struct StillRead { const X& x; };
+template <class X, class Then>
+SIMDNORM_INLINE void touch(const Check& check, const char* name, const StillRead<X>& a, const Then& then) {
+  touch(check, name, a.x,
+        [&](const auto&... touched) SIMDNORM_INLINE_LAMBDA { then(Touched<Use::reads>{touched.region}...); });
+}
+/// x of a backward beside such a dy. (Of gates: kernel/gated.hpp.)
+template <class Dy, class X> const X& beside(const Dy& /*dy*/, const X& x) { return x; }
+
 template <class Then> SIMDNORM_INLINE void touch_all(const Check&, const Then& then) { then(); }
 /// The same of several arguments, each behind its name.
 template <class Then, class First, class... Rest>
@@ -201,9 +211,9 @@ void check_backward(const char* operation, RowShape shape, const Dy& dy, const X
                     const More&... more) {
   const Check check(operation, shape);
   if (moments == nullptr && shape.rows > 0) check.stop(check.message() << "moments is nullptr");
-  check_all_apart(check, "dy", dy, "x", x, "dx", dx, "moments", read_array(moments, shape.rows), "gamma",
-                  read_array(gamma, shape.hidden), "dgamma", written_array(dgamma, shape.hidden), "dbeta",
-                  written_array(dbeta, shape.hidden), more...);
+  check_all_apart(check, "dy", dy, "x", beside(dy, x), "dx", dx, "moments", read_array(moments, shape.rows),
+                  "gamma", read_array(gamma, shape.hidden), "dgamma", written_array(dgamma, shape.hidden),
+                  "dbeta", written_array(dbeta, shape.hidden), more...);
 }
 
 }  // namespace simdnorm

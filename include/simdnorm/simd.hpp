@@ -104,7 +104,10 @@ SIMDNORM_INLINE Vector<T, Arch> where_less(Vector<T, Arch> a, Vector<T, Arch> b,
   return {Register<T, Arch>::where_less(a.value, b.value, x.value, y.value)};
 }
 
-/// The smaller of each two numbers; where one is NaN the result is either.
+/// The larger, and the smaller, of each two numbers; where one is NaN the result is either.
+template <class T, class Arch> SIMDNORM_INLINE Vector<T, Arch> larger(Vector<T, Arch> a, Vector<T, Arch> b) {
+  return {Register<T, Arch>::max(a.value, b.value)};
+}
 template <class T, class Arch> SIMDNORM_INLINE Vector<T, Arch> smaller(Vector<T, Arch> a, Vector<T, Arch> b) {
   return {Register<T, Arch>::min(a.value, b.value)};
 }

@@ -86,10 +86,14 @@ SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_r
       [&](auto at, auto& prepared) SIMDNORM_INLINE_LAMBDA {
         auto& [scaled, sums] = prepared;
         const auto gradient = dy.last(rows, at);
-        const auto xhat = normalized(at, values.last(rows, at));
+        const auto x_at = values.last(rows, at);
+        const auto xhat = normalized(at, x_at);
         sums.add(totals, rows, at, gradient, xhat);
+        const auto store_more = more_results(
+            dy, rows, at, [&]() SIMDNORM_INLINE_LAMBDA { return normalized.unrounded(at, x_at); });
         const auto stored = dx_values.store(rows, at, input_gradient(at, scaled(gradient), xhat));
         sums.add(totals, rows, at, stored);
+        store_more();
       },
       [&](auto column, const auto& prepared) SIMDNORM_INLINE_LAMBDA { prepared.second.end(totals, column); });
 }
@@ -128,7 +132,7 @@ Index backward(RowShape shape, const Statistic& statistic, const Dy& dy, const X
     blocks.each(first_block, last_block, [&](const auto& block) {
       const RowMoments<T>* of_block = moments + block.first_row;
       GradientMeans<T> means[std::decay_t<decltype(block)>::capacity];
-      find_means(statistic, block, hidden, dy, x, scale, of_block, means);
+      find_means(statistic, block, hidden, dy.first(), x.first(), scale, of_block, means);
       block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
         const RowMoments<T>* of_rows = of_block + first;
         if (SIMDNORM_UNLIKELY(!all_ordinary(of_rows, means + first, rows.count()))) {
@@ -199,31 +203,34 @@ void backward_with_sums(RowShape shape, const Statistic& statistic, const Dy& dy
   gradient.finish(segments, options.accumulate, sums.sums...);
 }
 
-/// Backward from dy and x to dx, and to sums of columns, with the blocks that fit how they lie in memory; `of_call` as in
-/// forward_part. (Which statistic it is matters to find_means alone.)
-template <class Statistic, class Dy, class X, class Scale, class T, class Dx, class Executor, class... Term,
-          class... G>
-void backward_summing(RowShape shape, RowShape of_call, const Statistic& statistic, const Dy& dy, const X& x,
-                      const Scale& scale, const RowMoments<T>* moments, const Dx& dx,
-                      const GradientOptions& options, Executor&& executor,
+/// The source for what a call reads as dy. X: the type of x's numbers. (Of gates: gated.hpp.)
+template <class T, class Statistic, class Casting, class X, class P, class Dy, class Dx>
+auto gradient_source_of(const Dy& dy, const P* /*gamma*/, const Dx& /*dx*/) {
+  return source_of<T>(dy);
+}
+
+/// Backward from the sources dy and x of what is `read` to dx, and to sums of columns, with the blocks that fit how they lie in
+/// memory; `of_call` as in forward_part. (Which statistic it is matters to find_means alone.)
+template <class Statistic, class Read, class Dy, class X, class Scale, class T, class Dx, class Executor,
+          class... Term, class... G>
+void backward_summing(RowShape shape, RowShape of_call, const Statistic& statistic, const Read& read,
+                      const Dy& dy, const X& x, const Scale& scale, const RowMoments<T>* moments,
+                      const Dx& dx, const GradientOptions& options, Executor&& executor,
                       const ColumnSum<Term, G>&... sums) {
   if (shape.rows == 0) {
     if (!options.accumulate)
       ((sums.sums == nullptr ? nullptr : std::fill_n(sums.sums, shape.hidden, G(0))), ...);
     return;
   }
-  const auto dy_rows = source_of<T>(dy);
-  const auto x_rows = source_of<T>(x);
-  const auto read = std::tuple_cat(operands_of(dy), operands_of(x));
   with_blocks<T>(shape, std::tuple_cat(read, operands_of(dx)), [&](auto type_of_blocks) {
     using Blocks = typename decltype(type_of_blocks)::type;
     with_sink<2, Blocks>(of_call, read, dx, [&](const auto& dx_rows, const auto& writer) {
       if ((... && (sums.sums == nullptr))) {
-        backward<Blocks>(shape, statistic, dy_rows, x_rows, scale, moments, dx_rows, writer,
-                         NoParameterGradient{}, executor);
+        backward<Blocks>(shape, statistic, dy, x, scale, moments, dx_rows, writer, NoParameterGradient{},
+                         executor);
       } else {
-        backward_with_sums<Blocks>(shape, statistic, dy_rows, x_rows, scale, moments, dx_rows, writer,
-                                   options, executor, sums...);
+        backward_with_sums<Blocks>(shape, statistic, dy, x, scale, moments, dx_rows, writer, options,
+                                   executor, sums...);
       }
     });
   });
@@ -238,8 +245,10 @@ void backward_part(RowShape shape, RowShape of_call, const Dy& dy, const X& x, c
   using Xhat = typename Casting::template Xhat<element_t<X>>;
   std::apply(
       [&](const auto&... sums) {
-        backward_summing(shape, of_call, statistic, dy, x, Casting::gradient_scale(gamma), moments, dx,
-                         options, executor, sums...);
+        backward_summing(shape, of_call, statistic, std::tuple_cat(operands_of(dy), operands_of(x)),
+                         gradient_source_of<T, Statistic, Casting, element_t<X>>(dy, gamma, dx),
+                         source_of<T>(x), Casting::gradient_scale(gamma), moments, dx, options, executor,
+                         sums...);
       },
       std::tuple_cat(sums_of_parameters<Statistic, Xhat>(dgamma, dbeta), column_sums_of<T>(dx)));
 }

@@ -229,18 +229,11 @@ template <class X, class B, class L, class M, class R> auto operands_of(const Br
 
 // --- its checks ---
 
-/// Of what is read after something has been written at its place.
-template <class X> struct ReadLater { const X& x; };
-template <class X, class Then>
-SIMDNORM_INLINE void touch(const Check& check, const char* name, const ReadLater<X>& a, const Then& then) {
-  touch(check, name, a.x,
-        [&](const auto&... touched) SIMDNORM_INLINE_LAMBDA { then(Touched<Use::reads>{touched.region}...); });
-}
 template <class P, class X, class G, class Then>
 SIMDNORM_INLINE void touch(const Check& check, const char* name, const LearnedLayerScale<P, X, G>& a,
                            const Then& then) {
   const Index hidden = check.shape().hidden;
-  touch_all(check, then, name, read_array(a.values, hidden), "the branch of layer_scale", ReadLater<X>{a.x},
+  touch_all(check, then, name, read_array(a.values, hidden), "the branch of layer_scale", StillRead<X>{a.x},
             "dlayer_scale", written_array(a.sums, hidden));
 }
 template <class G> ArrayOf<Use::writes, G> array_of_hidden(const BiasGradient<G>& a, Index hidden) {

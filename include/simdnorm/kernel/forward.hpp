@@ -74,13 +74,17 @@ void forward(RowShape shape, const Source& source, const Statistic& statistic, c
   });
 }
 
+/// x where it is to be stored in y until that is written. (Of gates: gated.hpp.)
+template <class T, class X, class Y> const X& kept_in(const X& x, const Y& /*y*/) { return x; }
+
 /// Forward from x to y, with the blocks that fit how they lie in memory; `of_call` is the shape of the call that these rows
 /// are a part of, which decides how they are written.
 template <class Statistic, class X, class Epilogue, class Y, class T, class Executor>
-void forward_part(RowShape shape, RowShape of_call, const X& x, const Statistic& statistic,
+void forward_part(RowShape shape, RowShape of_call, const X& x_of_call, const Statistic& statistic,
                   const Epilogue& epilogue, const Y& y, RowMoments<T>* moments, Executor&& executor) {
   static_assert(column_sums<Y> == 0, "simdnorm: dbias and dlayer_scale are for dx of a backward");
   if (shape.rows == 0) return;
+  const auto& x = kept_in<T>(x_of_call, y);
   const auto read = operands_of(x);
   with_blocks<T>(shape, std::tuple_cat(read, operands_of(y)), [&](auto type_of_blocks) {
     using Blocks = typename decltype(type_of_blocks)::type;

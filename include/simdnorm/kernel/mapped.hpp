@@ -30,14 +30,18 @@ template <class Sink, class Map> struct MappedSink {
   template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
 };
 
+/// The map for rows that are written past the caches: one that reads rows fetches those so many rows on.
+template <class Map> const Map& ahead(const Map& map, Index /*rows_ahead*/) { return map; }
+
 /// The same where the rows may be written past the caches.
 template <class U, class Map> struct MappedRows : MappedSink<StoredRows<U>, Map> {
   Strided<U> operand;
   MappedRows(const Strided<U>& rows, const Map& of_results)
       : MappedSink<StoredRows<U>, Map>{{rows}, of_results}, operand(rows) {}
 
-  auto streamed(Index /*rows_ahead*/) const {
-    return MappedSink<StreamedLines<U>, Map>{{operand}, this->map};
+  auto streamed(Index rows_ahead) const {
+    using Ahead = std::decay_t<decltype(ahead(this->map, rows_ahead))>;
+    return MappedSink<StreamedLines<U>, Ahead>{{operand}, ahead(this->map, rows_ahead)};
   }
 };
 

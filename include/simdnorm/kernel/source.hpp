@@ -73,6 +73,21 @@ template <class Source> struct FetchedRows {
 /// The source for what a call reads as x. (Of sums: residual_sum.hpp.)
 template <class T, class X> LoadedRows<X> source_of(const Strided<const X>& x) { return {x}; }
 
+/// What else a backward computes at a place, from xhat(), where its dy is such a source: it is stored by a call of what this
+/// returns, after dx. (Of gates: gated.hpp.)
+struct NoResults {
+  void operator()() const {}
+};
+template <class Source, class Block, class Lanes, class Xhat>
+SIMDNORM_INLINE NoResults more_results(const Source&, const Block&, At<Lanes>, const Xhat&) {
+  return {};
+}
+template <class Source, class Block, class Lanes, class Xhat>
+SIMDNORM_INLINE auto more_results(const FetchedRows<Source>& dy, const Block& block, At<Lanes> at,
+                                  const Xhat& xhat) {
+  return more_results(dy.source, block, at, xhat);
+}
+
 /// Rows of extreme magnitude are read scaled, where the rows' type says so.
 template <class Block, class Source, class Record>
 SIMDNORM_INLINE auto scaled(const Block& block, const Source& source, const Record* moments) {
