@@ -10,6 +10,7 @@
 #include "kernel/quantize.hpp"
 #include "kernel/residual_add.hpp"
 #include "kernel/residual_sum.hpp"
+#include "kernel/two_norms.hpp"
 #include "operands.hpp"
 
 namespace simdnorm {

@@ -105,8 +105,8 @@ void layer_norm_apply(RowShape shape, const X& x, Gamma gamma, Beta beta, comput
   const element_or_t<Gamma, T>* const scale = gamma;
   const element_or_t<Beta, T>* const shift = beta;
   check_forward("layer_norm_apply", shape, x_rows, scale, shift, epsilon, y_rows, moments, "parts", parts);
-  forward_part(shape, shape, x_rows, MergedRows<Variance<T>>({epsilon}, parts, shape.rows),
-               Chain{Casting::template scale<element_t<X>>(scale), Shift{shift}}, y_rows, moments, executor);
+  forward_with<Casting>(shape, x_rows, MergedRows<Variance<T>>({epsilon}, parts, shape.rows), scale, shift,
+                        y_rows, moments, executor);
 }
 
 /// Backward, first half: partials[r] = the sums over this part of row r of g = dy * gamma and of g * xhat.
@@ -160,8 +160,8 @@ void rms_norm_apply(RowShape shape, const X& x, Gamma gamma, compute_t<T> epsilo
   const element_or_t<Gamma, T>* const scale = gamma;
   const T* const no_beta = nullptr;
   check_forward("rms_norm_apply", shape, x_rows, scale, no_beta, epsilon, y_rows, moments, "parts", parts);
-  forward_part(shape, shape, x_rows, MergedRows<MeanSquare<T>>({epsilon}, parts, shape.rows),
-               Casting::template scale<element_t<X>>(scale), y_rows, moments, executor);
+  forward_with<Casting>(shape, x_rows, MergedRows<MeanSquare<T>>({epsilon}, parts, shape.rows), scale,
+                        no_beta, y_rows, moments, executor);
 }
 
 /// partials[r] = the sum over this part of row r of g * xhat: one double; two where T is double.

@@ -181,6 +181,16 @@ template <class Statistic, class Xhat, class G> auto sums_of_parameters(G* dgamm
   }
 }
 
+/// The same of what a call reads as dy, and what maps that to the gradient of xhat. (Of two: two_norms.hpp.)
+template <class Statistic, class Xhat, class Dy, class G>
+auto sums_of_gradients(const Dy& /*dy*/, G* dgamma, G* dbeta) {
+  return sums_of_parameters<Statistic, Xhat>(dgamma, dbeta);
+}
+template <class Casting, class T, class P, class Dy>
+auto gradient_scale_of(const Dy& /*dy*/, const P* gamma) {
+  return Casting::gradient_scale(gamma);
+}
+
 /// Backward with sums of columns, each of which may be null.
 template <class Blocks, class Statistic, class Dy, class X, class Scale, class Dx, class Writer, class T,
           class Executor, class... Term, class... G>
@@ -247,10 +257,10 @@ void backward_part(RowShape shape, RowShape of_call, const Dy& dy, const X& x, c
       [&](const auto&... sums) {
         backward_summing(shape, of_call, statistic, std::tuple_cat(operands_of(dy), operands_of(x)),
                          gradient_source_of<T, Statistic, Casting, element_t<X>>(dy, gamma, dx),
-                         source_of<T>(x), Casting::gradient_scale(gamma), moments, dx, options, executor,
-                         sums...);
+                         source_of<T>(x), gradient_scale_of<Casting, T>(dy, gamma), moments, dx, options,
+                         executor, sums...);
       },
-      std::tuple_cat(sums_of_parameters<Statistic, Xhat>(dgamma, dbeta), column_sums_of<T>(dx)));
+      std::tuple_cat(sums_of_gradients<Statistic, Xhat>(dy, dgamma, dbeta), column_sums_of<T>(dx)));
 }
 
 /// The same of all rows, compiled here or dispatched as forward_rows.

@@ -112,4 +112,14 @@ struct OnePlusGamma : RoundOnce {
   template <class P> static ScaleOnePlus<P> gradient_scale(const P* gamma) { return ScaleOnePlus<P>(gamma); }
 };
 
+/// What maps xhat to y: gamma, and, where the statistic has it, beta, as Casting takes them. X: the type of x's numbers.
+template <class Statistic, class Casting, class X, class P, class B>
+auto epilogue_of(const P* gamma, const B* beta) {
+  const auto scale = Casting::template scale<X>(gamma);
+  if constexpr (Statistic::centered) {
+    return Chain{scale, Shift{beta}};
+  } else {
+    return scale;
+  }
+}
 }  // namespace simdnorm

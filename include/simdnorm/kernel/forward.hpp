@@ -95,8 +95,23 @@ void forward_part(RowShape shape, RowShape of_call, const X& x_of_call, const St
   });
 }
 
-/// The same of all rows, with gamma, and, where the statistic has it, beta, as Casting takes them: compiled here, or dispatched
-/// to kernels that are compiled for the processor's instruction set.
+/// What maps xhat to y, of a y that may be more than one. (Of two: two_norms.hpp.)
+template <class Statistic, class Casting, class X, class Epilogue, class Y>
+const Epilogue& epilogue_to(const Y& /*y*/, const Epilogue& epilogue) {
+  return epilogue;
+}
+
+/// The same of all rows, with gamma, and, where the statistic has it, beta, as Casting takes them.
+template <class Casting, class X, class Statistic, class P, class B, class Y, class T, class Executor>
+void forward_with(RowShape shape, const X& x, const Statistic& statistic, const P* gamma, const B* beta,
+                  const Y& y, RowMoments<T>* moments, const Executor& executor) {
+  using U = element_t<X>;
+  const auto epilogue = epilogue_of<Statistic, Casting, U>(gamma, beta);
+  forward_part(shape, shape, x, statistic, epilogue_to<Statistic, Casting, U>(y, epilogue), y, moments,
+               executor);
+}
+
+/// The same, compiled here, or dispatched to kernels that are compiled for the processor's instruction set.
 template <class Statistic, class Casting, class X, class P, class B, class Y, class T, class Executor>
 void forward_rows(RowShape shape, const X& x, const P* gamma, const B* beta, T epsilon, const Y& y,
                   RowMoments<T>* moments, const Executor& executor) {
@@ -108,12 +123,7 @@ void forward_rows(RowShape shape, const X& x, const P* gamma, const B* beta, T e
         ForwardCall<U, P>{shape, Parts::rows(x), gamma, beta, epsilon, &y, moments, streaming_threshold(),
                           any_executor(executor), Parts::residual(x), Parts::sum(x)});
   } else {
-    const auto scale = Casting::template scale<element_t<X>>(gamma);
-    if constexpr (Statistic::centered) {
-      forward_part(shape, shape, x, Statistic{epsilon}, Chain{scale, Shift{beta}}, y, moments, executor);
-    } else {
-      forward_part(shape, shape, x, Statistic{epsilon}, scale, y, moments, executor);
-    }
+    forward_with<Casting>(shape, x, Statistic{epsilon}, gamma, beta, y, moments, executor);
   }
 }
 

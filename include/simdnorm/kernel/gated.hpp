@@ -160,15 +160,10 @@ template <class T, class Statistic, class Casting, class X, class P, class Dy, c
           class Dx>
 auto gradient_source_of(const GatedGradient<Strided<const Dy>, Strided<const Z>, Strided<Dz>, B>& a,
                         const P* gamma, const Dx& dx) {
-  const auto scale = Casting::template scale<X>(gamma);
+  static_assert(Statistic::centered || std::is_null_pointer_v<B>, "simdnorm: RMSNorm has no beta");
   const GatedTerm gated_dy{LoadedRows<Dy>{a.dy}, LoadedRows<Z>{a.z}};
-  if constexpr (Statistic::centered) {
-    const element_or_t<B, P>* const beta = a.beta;
-    return gate_gradient_rows<T>(gated_dy, Chain{scale, Shift{beta}}, a.dz, dx);
-  } else {
-    static_assert(std::is_null_pointer_v<B>, "simdnorm: RMSNorm has no beta");
-    return gate_gradient_rows<T>(gated_dy, scale, a.dz, dx);
-  }
+  const element_or_t<B, P>* const beta = a.beta;
+  return gate_gradient_rows<T>(gated_dy, epilogue_of<Statistic, Casting, X>(gamma, beta), a.dz, dx);
 }
 /// dx and dz may be written before x is read for the last time.
 template <class Dy, class Z, class Dz, class B, class X>

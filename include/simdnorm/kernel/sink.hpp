@@ -57,14 +57,25 @@ SIMDNORM_INLINE auto scaled_sink(const Block& block, const Sink& sink, const Row
   }
 }
 
+/// Two results at one place.
+template <class Vector> struct Two { Vector first, second; };
+template <class Vector> Two(Vector, Vector) -> Two<Vector>;
+template <class Vector> SIMDNORM_INLINE const Two<Vector>& rounded(const Two<Vector>& values) {
+  return values;
+}
+template <class Vector> SIMDNORM_INLINE Two<Vector> canonical(const Two<Vector>& values) {
+  return {simd::canonical(values.first), simd::canonical(values.second)};
+}
+using simd::canonical;
+
 /// Another sink, given the canonical quiet NaN for any NaN: which one an operation makes depends on the
 /// instruction set.
 template <class Sink> struct CanonicalSink {
   Sink sink;
 
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector values) {
-    return sink.store(block, at, simd::canonical(values));
+  template <class Block, class Lanes, class Values>
+  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, const Values& values) {
+    return sink.store(block, at, canonical(values));
   }
   template <class Block> SIMDNORM_INLINE auto begin(const Block& block) const {
     using Begun = std::decay_t<decltype(sink.begin(block))>;

@@ -59,12 +59,10 @@ template <class Source> struct FetchedRows {
   Source source;
   Index rows_ahead;
 
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
+  template <class Block, class Lanes> SIMDNORM_INLINE auto load(const Block& block, At<Lanes> at) const {
     return source.load(block, at);
   }
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE typename Block::Vector last(const Block& block, At<Lanes> at) const {
+  template <class Block, class Lanes> SIMDNORM_INLINE auto last(const Block& block, At<Lanes> at) const {
     source.fetch(block, at, rows_ahead);
     return source.last(block, at);
   }
