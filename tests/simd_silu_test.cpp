@@ -49,12 +49,12 @@ template <class T> struct Got {
   }
 };
 
-template <class T> void check(T z, bool precise = true) {
+template <class T> void check(T z) {
   const Got<T> got(z);
   const Values expected = values_at(static_cast<Wide>(z));
   const Wide tiny = static_cast<Wide>(std::numeric_limits<T>::denorm_min());
   const auto near = [&](T value, Wide of, Wide bound, const char* what) {
-    ASSERT_LE(std::fabs(static_cast<Wide>(value) - of), precise ? bound : 4 * bound) << what << " of " << z;
+    ASSERT_LE(std::fabs(static_cast<Wide>(value) - of), bound) << what << " of " << z;
   };
   near(got.sigmoid, expected.sigmoid, 2.5L * ulp_of<T>(expected.sigmoid), "sigmoid");
   near(got.silu, expected.silu, 2.5L * ulp_of<T>(expected.silu), "silu");

@@ -56,6 +56,14 @@ auto rows_from(RowShape shape, const Branch<X, B, L, M, R>& a, Index row) {
 template <class F, class Y> auto rows_from(RowShape shape, const Mapped<F, Y>& a, Index row) {
   return Mapped{a.function, rows_from(shape, a.y, row)};
 }
+template <class X, class Z, class U> auto rows_from(RowShape shape, const Gated<X, Z, U>& a, Index row) {
+  return Gated{rows_from(shape, a.x, row), rows_from(shape, a.z, row), rows_from(shape, a.u, row)};
+}
+template <class X, class Z, class Dx, class Dz>
+auto rows_from(RowShape shape, const GateGradients<X, Z, Dx, Dz>& a, Index row) {
+  return GateGradients{rows_from(shape, a.x, row), rows_from(shape, a.z, row), rows_from(shape, a.dx, row),
+                       rows_from(shape, a.dz, row)};
+}
 template <class X, class I> auto rows_from(RowShape, const Gathered<X, I>& a, Index row) {
   return Gathered{a.table, a.table_rows, a.numbers + row};
 }

@@ -1,6 +1,7 @@
 // Everything: LayerNorm and RMSNorm as functors over Eigen objects, and the same operators on raw pointers.
 #pragma once
 
+#include "eigen/grouped_norm.hpp"
 #include "eigen/layer_norm.hpp"
 #include "eigen/modulated_norm.hpp"
 #include "eigen/rms_norm.hpp"

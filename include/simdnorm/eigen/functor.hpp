@@ -6,6 +6,7 @@
 
 #include "arguments.hpp"
 #include "device.hpp"
+#include "gated.hpp"
 #include "moments.hpp"
 
 namespace simdnorm {

@@ -68,15 +68,17 @@ class LayerNorm : private NormFunctor<P>, public TensorFunctor<LayerNorm<P, Cast
     static_assert(std::conjunction_v<std::bool_constant<is_backward_option<T, std::decay_t<Last>>>...>,
                   "simdnorm: LayerNorm.backward: after dx come dgamma and dbeta, then accumulate, a "
                   "Workspace<T>&, a device");
-    const typename Base::template Call<X> call(*this, "backward", x);
+    const typename Base::template Call<std::decay_t<decltype(shape_of(x))>> call(*this, "backward",
+                                                                                 shape_of(x));
     call.expect_moments(moments);
-    const auto dy_rows = call.rows_read("dy", dy);
+    const auto dy_rows = with_beta(call.read_argument("dy", dy), this->beta_.data);
+    const auto x_rows = call.read_argument("x", x);
     const auto dx_rows = call.written_argument("dx", dx);
     const auto to_gamma = call.written_vector("dgamma", dgamma);
     const auto to_beta = call.written_vector("dbeta", dbeta);
     layer_norm_backward<Casting>(
-        call.shape, dy_rows, call.rows_read("x", x), this->gamma_.data, moments.data(), dx_rows, to_gamma,
-        to_beta, gradient_options<T>(call.shape, 2 + column_sums<std::decay_t<decltype(dx_rows)>>, last...),
+        call.shape, dy_rows, x_rows, this->gamma_.data, moments.data(), dx_rows, to_gamma, to_beta,
+        gradient_options<T>(call.shape, 2 + column_sums<std::decay_t<decltype(dx_rows)>>, last...),
         DeviceExecutor{find_device(last...)});
   }
 };

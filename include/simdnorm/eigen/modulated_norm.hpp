@@ -90,10 +90,10 @@ template <class P, class Casting, bool Layer> class ModulatedNorm : private Norm
     static_assert(std::conjunction_v<std::bool_constant<is_backward_option<T, std::decay_t<Last>>>...>,
                   "simdnorm: backward: after dx come dscale and, of ModulatedLayerNorm, dshift, then "
                   "accumulate, a Workspace<T>&, a device");
-    const ItemCall<X> call(*this, "backward", x);
+    const ItemCall<std::decay_t<decltype(shape_of(x))>> call(*this, "backward", shape_of(x));
     call.expect_moments(moments);
-    const auto dy_rows = call.rows_read("dy", dy);
-    const auto x_rows = call.rows_read("x", x);
+    const auto dy_rows = call.read_argument("dy", dy);
+    const auto x_rows = call.read_argument("x", x);
     const auto dx_rows = call.written_argument("dx", dx);
     const auto scale = call.vectors("scale", scale_.view);
     const auto to_scale = call.written_vectors("dscale", dscale);

@@ -1,0 +1,102 @@
+// Gates and groups of Eigen objects: the bits of the pointer layer; wrong shapes.
+#include <simdnorm/simdnorm.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "support/refused.hpp"
+
+namespace {
+
+using simdnorm::gate_gradients;
+using simdnorm::gated;
+using simdnorm::Index;
+using simdnorm::Moments;
+using Tensor = Eigen::Tensor<float, 3, Eigen::RowMajor>;
+
+constexpr Index batch = 3, tokens = 5, hidden = 37, rows = batch * tokens;
+constexpr simdnorm::RowShape shape{rows, hidden};
+
+bool same(const Tensor& a, const Tensor& b) {
+  return std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(float)) == 0;
+}
+Tensor random_tensor() {
+  Tensor values(batch, tokens, hidden);
+  values.setRandom();
+  return values;
+}
+
+struct EigenGated : testing::Test {
+  const Tensor x = random_tensor(), z = random_tensor(), dy = random_tensor();
+  Tensor y = x, dx = x, dz = x, u = x, y_expected = x, dx_expected = x, dz_expected = x, u_expected = x;
+  Eigen::VectorXf gamma = Eigen::VectorXf::Random(hidden), beta = Eigen::VectorXf::Random(hidden);
+  Moments<float> moments;
+  Eigen::DefaultDevice device;
+  simdnorm::DeviceExecutor<Eigen::DefaultDevice> executor{device};  // that of the functors: compiled once
+};
+
+// LayerNorm takes its beta along.
+TEST_F(EigenGated, AfterTheNorm) {
+  const simdnorm::LayerNorm<float> norm(gamma, beta, 1e-5F);
+  norm.forward(x, gated(y, z), moments);
+  simdnorm::layer_norm_forward(shape, x.data(), gamma.data(), beta.data(), 1e-5F,
+                               gated(y_expected.data(), z.data()), nullptr, executor);
+  EXPECT_TRUE(same(y, y_expected));
+  norm.backward(gated(dy, z).gradient(dz), x, moments, dx);
+  simdnorm::layer_norm_backward(shape, gated(dy.data(), z.data()).gradient(dz_expected.data(), beta.data()),
+                                x.data(), gamma.data(), moments.data(), dx_expected.data());
+  EXPECT_TRUE(same(dx, dx_expected));
+  EXPECT_TRUE(same(dz, dz_expected));
+}
+
+TEST_F(EigenGated, BeforeTheNorm) {
+  const simdnorm::RMSNorm<float> norm(gamma, 1e-5F);
+  norm.forward(gated(x, z, u), y, moments);
+  simdnorm::rms_norm_forward(shape, gated(x.data(), z.data(), u_expected.data()), gamma.data(), 1e-5F,
+                             y_expected.data(), nullptr, executor);
+  EXPECT_TRUE(same(y, y_expected));
+  EXPECT_TRUE(same(u, u_expected));
+  norm.backward(dy, gated(x, z), moments, gate_gradients(x, z, dx, dz));
+  simdnorm::rms_norm_backward(shape, dy.data(), gated(x.data(), z.data()), gamma.data(), moments.data(),
+                              gate_gradients(x.data(), z.data(), dx_expected.data(), dz_expected.data()),
+                              nullptr, {}, executor);
+  EXPECT_TRUE(same(dx, dx_expected));
+  EXPECT_TRUE(same(dz, dz_expected));
+  const Tensor longer(batch, tokens, hidden + 1);
+  support::refused({"RMSNorm.forward: z has shape (3, 5, 38) but x has shape (3, 5, 37)"},
+                   [&] { norm.forward(gated(x, longer, u), y, moments); });
+}
+
+TEST_F(EigenGated, GroupsOfLayerNorm) {
+  constexpr Index groups = 5, each = 4;
+  Eigen::MatrixXf values = Eigen::MatrixXf::Random(7, groups * each), out = values, dx_of_values = values,
+                  out_expected = values, dx_expected_of = values;
+  const Eigen::VectorXf scale = Eigen::VectorXf::Random(values.cols()), shift = scale;
+  Eigen::VectorXf dgamma = scale, dbeta = scale;
+  const simdnorm::GroupedLayerNorm<float> norm(groups, scale, shift);
+  norm.forward(values, out, moments);
+  norm.backward(values, values, moments, dx_of_values, dgamma, dbeta);
+  EXPECT_EQ(moments.rows(), groups * 7);
+  for (Index column = 0; column < values.cols(); column += each) {
+    const Eigen::VectorXf scale_of = scale.segment(column, each), shift_of = shift.segment(column, each);
+    const simdnorm::LayerNorm<float> of_part(scale_of, shift_of);
+    Moments<float> of_group;
+    Eigen::VectorXf dgamma_of(each), dbeta_of(each);
+    const auto x_part = values.middleCols(column, each);
+    of_part.forward(x_part, out_expected.middleCols(column, each), of_group);
+    of_part.backward(x_part, x_part, of_group, dx_expected_of.middleCols(column, each), dgamma_of, dbeta_of);
+    EXPECT_EQ(dgamma_of, dgamma.segment(column, each));
+    EXPECT_EQ(dbeta_of, dbeta.segment(column, each));
+  }
+  EXPECT_EQ(out, out_expected);
+  EXPECT_EQ(dx_of_values, dx_expected_of);
+  moments.resize(7);
+  support::refused(
+      {"GroupedLayerNorm.backward: moments hold 7 rows but x of shape (7, 20) has 7 in each of 5 groups"},
+      [&] { norm.backward(values, values, moments, dx_of_values, dgamma, dbeta); });
+  support::refused({"hidden must be a multiple of groups, but groups is 3 (rows 7, hidden 20)"},
+                   [&] { simdnorm::GroupedLayerNorm<float>(3, scale, shift).forward(values, out, moments); });
+}
+
+}  // namespace
