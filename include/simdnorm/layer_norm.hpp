@@ -10,7 +10,9 @@
 #include "kernel/quantize.hpp"
 #include "kernel/residual_add.hpp"
 #include "kernel/residual_sum.hpp"
+#include "kernel/rotated.hpp"
 #include "kernel/two_norms.hpp"
+#include "kernel/unrotated.hpp"
 #include "operands.hpp"
 
 namespace simdnorm {
@@ -21,7 +23,7 @@ namespace simdnorm {
 /// x, y: rows, a pointer or a Strided each, see RowShape. gamma, beta: (hidden), nullptr for 1 and 0. Each of the four
 /// holds float, double, BFloat16 or Float16, whatever the others hold. x may also be residual_sum(...) of
 /// kernel/residual_sum.hpp, branch(...) of kernel/branch.hpp or gathered(...) of kernel/gathered.hpp, y added(...) of
-/// kernel/residual_add.hpp, branch(...), mapped(...) of kernel/mapped.hpp, or, as codes of 8 bits, per_token(...) or per_tensor(...) of kernel/quantize.hpp.
+/// kernel/residual_add.hpp, branch(...), mapped(...) of kernel/mapped.hpp, rotated(...) of kernel/rotated.hpp, or, as codes of 8 bits, per_token(...) or per_tensor(...) of kernel/quantize.hpp.
 /// moments: (rows), what backward needs; nullptr where nobody does.
 /// y may be x, if both hold the same type or types of the same size; nothing else may overlap.
 ///

@@ -10,6 +10,8 @@
 #include "kernel/quantize.hpp"
 #include "kernel/residual_add.hpp"
 #include "kernel/residual_sum.hpp"
+#include "kernel/rotated.hpp"
+#include "kernel/unrotated.hpp"
 #include "operands.hpp"
 
 namespace simdnorm {
@@ -66,6 +68,18 @@ auto rows_from(RowShape shape, const GateGradients<X, Z, Dx, Dz>& a, Index row) 
 }
 template <class X, class I> auto rows_from(RowShape, const Gathered<X, I>& a, Index row) {
   return Gathered{a.table, a.table_rows, a.numbers + row};
+}
+template <RotaryPairs Pairs, class C, class I>
+RotaryRows<Pairs, C, I> rotary_from(const RotaryRows<Pairs, C, I>& a, Index row) {
+  return {a.rotary, a.first_row + row};
+}
+template <class Y, RotaryPairs Pairs, class C, class I>
+auto rows_from(RowShape shape, const Rotated<Y, Pairs, C, I>& a, Index row) {
+  return Rotated{rows_from(shape, a.y, row), rotary_from(a.rotary, row)};
+}
+template <class Dy, RotaryPairs Pairs, class C, class I>
+auto rows_from(RowShape shape, const Unrotated<Dy, Pairs, C, I>& a, Index row) {
+  return Unrotated{rows_from(shape, a.dy, row), rotary_from(a.rotary, row)};
 }
 
 /// The rows of a call as `count` items, one after another, of as many rows each.

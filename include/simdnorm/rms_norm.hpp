@@ -10,7 +10,9 @@
 #include "kernel/quantize.hpp"
 #include "kernel/residual_add.hpp"
 #include "kernel/residual_sum.hpp"
+#include "kernel/rotated.hpp"
 #include "kernel/two_norms.hpp"
+#include "kernel/unrotated.hpp"
 #include "operands.hpp"
 
 namespace simdnorm {

@@ -11,6 +11,7 @@
 #include "kernel/quantize.hpp"
 #include "kernel/residual_add.hpp"
 #include "kernel/residual_sum.hpp"
+#include "kernel/rotated.hpp"
 #include "operands.hpp"
 
 namespace simdnorm {
@@ -86,7 +87,7 @@ void layer_norm_partial(RowShape shape, const X& x, compute_t<T> epsilon, LayerN
 ///
 /// parts: the records of all parts in their order, this one among them: Parts{records, hidden, count}, see kernel/partial.hpp.
 /// gamma, beta: of the columns that are here. x, y, moments, casting, T, what may be what: as in layer_norm_forward. (Per
-/// token, each part of y has a scale of its own; dropped counts the columns that are here.)
+/// token, each part of y has a scale of its own; dropped counts the columns that are here, and rotated turns pairs of them.)
 ///
 /// With one part, all bits are those of layer_norm_forward. With several, all parts have the same moments to the bit, which
 /// depend on how the columns are divided and on nothing else; to the error of rstd merging adds at most 2^-51 |mean|/deviation

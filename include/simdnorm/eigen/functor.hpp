@@ -178,6 +178,7 @@ template <class P> class NormFunctor {
         return vector(name, operand<typename Z::Scalar>(object));
       }
     }
+    TokenRows rows_of_tokens() const { return token_rows(norm.axes_, x.layout); }
     /// Where forward keeps the moments, made large enough if all else is right; nullptr where nobody wants them.
     template <class In, class Out, class T>
     RowMoments<T>* moments_of_rows(const char* call_below, const In& in, const Out& out,

@@ -12,8 +12,8 @@ namespace simdnorm {
 /// P is the type of gamma and beta: float, double, Eigen::bfloat16 or Eigen::half. x, y, dy and dx bring their own, each
 /// one of these; T, which the call computes in and Moments hold, is double if one of them or P is double, else float.
 /// Casting: RoundOnce, RoundXhat or OnePlusGamma (kernel/epilogue.hpp). y may also be per_token(codes, scales) or
-/// per_tensor(codes, scale, zero_point); x residual_sum(x, residual, sum); y and dx added(addend, y); dx
-/// residual_gradients(dsum, dx, dresidual): see arguments.hpp. The functor is a view: gamma and beta must outlive it; copies
+/// per_tensor(codes, scale, zero_point) or rotated(y, rotary); x residual_sum(x, residual, sum); y and dx added(addend, y); dx
+/// residual_gradients(dsum, dx, dresidual); dy unrotated(dy, rotary): see arguments.hpp. The functor is a view: gamma and beta must outlive it; copies
 /// are cheap.
 /// Objects: Tensor, TensorMap, TensorRef, TensorFixedSize of rank 1 to 6, Matrix, Array, Map, Ref, Block; row-major
 /// or column-major. A matrix is (rows, columns), a vector has rank 1. gamma, beta, dgamma and dbeta have one element

@@ -178,6 +178,21 @@ SIMDNORM_NOINLINE inline RowShape rows_over(Axes axes, const Layout& x, const Op
   return shape;
 }
 
+/// Of a tensor (..., tokens, heads, features) whose last dimension is normalized: how many rows that follow one another are of
+/// one position (the heads; of a column-major tensor the batch), and the tokens of a sequence. Of others 0.
+struct TokenRows {
+  Index heads = 0, tokens = 0;
+};
+SIMDNORM_NOINLINE inline TokenRows token_rows(Axes axes, const Layout& x) {
+  const AxisRange range(axes, x);
+  const Index features = x.row_major ? x.rank - 1 : 0, tokens = x.row_major ? x.rank - 3 : 2;
+  if (x.rank < 3 || axes.count != 1 || range.begin != features) return {};
+  TokenRows rows{1, x.size[static_cast<std::size_t>(tokens)]};
+  for (Index d = tokens + 1; d < x.rank; ++d)
+    if (d != features) rows.heads *= x.size[static_cast<std::size_t>(d)];
+  return rows;
+}
+
 /// Where the rows of an operand lie: the strides `outer` and `column` of Strided.
 struct RowStrides {
   Index outer, column;

@@ -132,17 +132,19 @@ Index backward(RowShape shape, const Statistic& statistic, const Dy& dy, const X
     blocks.each(first_block, last_block, [&](const auto& block) {
       const RowMoments<T>* of_block = moments + block.first_row;
       GradientMeans<T> means[std::decay_t<decltype(block)>::capacity];
-      find_means(statistic, block, hidden, dy.first(), x.first(), scale, of_block, means);
-      block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
-        const RowMoments<T>* of_rows = of_block + first;
-        if (SIMDNORM_UNLIKELY(!all_ordinary(of_rows, means + first, rows.count()))) {
-          differentiate_rare<Gradient>(statistic, rows, hidden, dy, x, scale, of_rows, dx, totals);
-        } else {
-          writer.write(rows, hidden, dx, [&](auto columns, const auto& part, const auto& read) {
-            differentiate<Statistic, Gradient>(rows, columns, read(dy), read(x), scale, of_rows,
-                                               means + first, part, totals);
-          });
-        }
+      with_block(block, dy, [&](const auto& dy_of_block) {
+        find_means(statistic, block, hidden, dy_of_block.first(), x.first(), scale, of_block, means);
+        block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
+          const RowMoments<T>* of_rows = of_block + first;
+          if (SIMDNORM_UNLIKELY(!all_ordinary(of_rows, means + first, rows.count()))) {
+            differentiate_rare<Gradient>(statistic, rows, hidden, dy_of_block, x, scale, of_rows, dx, totals);
+          } else {
+            writer.write(rows, hidden, dx, [&](auto columns, const auto& part, const auto& read) {
+              differentiate<Statistic, Gradient>(rows, columns, read(dy_of_block), read(x), scale, of_rows,
+                                                 means + first, part, totals);
+            });
+          }
+        });
       });
     });
     writer.end();

@@ -11,6 +11,13 @@
 
 namespace simdnorm {
 
+/// The order in which columns are visited is that of their range. (Of others than row.hpp has: rotated.hpp.)
+template <class Rows, class Range, class Prepare, class Each, class Finish>
+SIMDNORM_INLINE void visit(const Rows& rows, Range columns, const Prepare& prepare, const Each& each,
+                           const Finish& finish) {
+  rows.visit(columns, prepare, each, finish);
+}
+
 /// y = epilogue(xhat) for some columns of some rows. The policies are copied, here and in all that loops over columns:
 /// stores to y can then not be taken for changes to them, and what they hold stays in registers. (Passed by value they
 /// would be written and read again for each call.)
@@ -23,8 +30,8 @@ SIMDNORM_NOINLINE void normalize(Rows rows, Range columns, const Source& source_
   auto sink = sink_of_rows.begin(rows);
   const auto x = scaled(rows, source, moments);
   const typename Statistic::template Normalizer<Rows> xhat(rows, moments);
-  rows.visit(
-      columns, [&](auto column) SIMDNORM_INLINE_LAMBDA { return epilogue.at(rows, column); },
+  visit(
+      rows, columns, [&](auto column) SIMDNORM_INLINE_LAMBDA { return epilogue.at(rows, column); },
       [&](auto at, const auto& map) SIMDNORM_INLINE_LAMBDA {
         sink.store(rows, at, rounded(map(xhat.unrounded(at, x.last(rows, at)))));
       },
@@ -60,14 +67,16 @@ void forward(RowShape shape, const Source& source, const Statistic& statistic, c
       RowMoments<T> moments[std::decay_t<decltype(block)>::capacity];
       measure(block, source, statistic, hidden, moments);
       kept.store(block, moments);
-      block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
-        if (SIMDNORM_UNLIKELY(!all_unscaled(moments + first, rows.count()))) {
-          normalize_each<Statistic>(rows, hidden, source, moments + first, epilogue, sink, writer);
-        } else {
-          writer.write(rows, hidden, sink, [&](auto columns, const auto& part, const auto& read) {
-            normalize<Statistic>(rows, columns, read(source), moments + first, epilogue, part);
-          });
-        }
+      with_block(block, sink, [&](const auto& of_block) {
+        block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
+          if (SIMDNORM_UNLIKELY(!all_unscaled(moments + first, rows.count()))) {
+            normalize_each<Statistic>(rows, hidden, source, moments + first, epilogue, of_block, writer);
+          } else {
+            writer.write(rows, hidden, of_block, [&](auto columns, const auto& part, const auto& read) {
+              normalize<Statistic>(rows, columns, read(source), moments + first, epilogue, part);
+            });
+          }
+        });
       });
     });
     writer.end();

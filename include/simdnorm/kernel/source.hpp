@@ -68,6 +68,13 @@ template <class Source> struct FetchedRows {
   }
 };
 
+/// run(what a source, or what is written to, is for the rows of a block): where it must find out something of each row, it does
+/// so once a block. (Of others than itself: rotated.hpp, unrotated.hpp.)
+template <class Block, class Policy, class Run>
+SIMDNORM_INLINE void with_block(const Block& /*block*/, const Policy& policy, const Run& run) {
+  run(policy);
+}
+
 /// The source for what a call reads as x. (Of sums: residual_sum.hpp.)
 template <class T, class X> LoadedRows<X> source_of(const Strided<const X>& x) { return {x}; }
 
