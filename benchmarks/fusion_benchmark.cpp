@@ -86,6 +86,25 @@ template <Norm norm> std::vector<Way> residual_sums() {
          }
        }}};
 }
+/// y = norm(x * a + b), of an expression, against the norm of a tensor: in one call, in two, and of the tensor x alone, which
+/// moves as many bytes and computes something else.
+template <Norm norm> std::vector<Way> expressions() {
+  return {{"simdnorm", [](Arrays& a) { norm_of<norm>(a).forward(a.x * 1.5F + 0.25F, a.y); }},
+          {"simdnorm_in_two",
+           [](Arrays& a) {
+             a.y = a.x * 1.5F + 0.25F;
+             norm_of<norm>(a).forward(a.y, a.y);
+           }},
+          {"plain_tensor", [](Arrays& a) { norm_of<norm>(a).forward(a.x, a.y); }}};
+}
+/// The same of an expression that costs much.
+template <Norm norm> std::vector<Way> costly_expressions() {
+  return {{"simdnorm", [](Arrays& a) { norm_of<norm>(a).forward(a.x.tanh(), a.y); }},
+          {"simdnorm_in_two", [](Arrays& a) {
+             a.y = a.x.tanh();
+             norm_of<norm>(a).forward(a.y, a.y);
+           }}};
+}
 /// y = residual + norm(x)
 template <Norm norm> std::vector<Way> added_norms() {
   return {{"simdnorm", [](Arrays& a) { norm_of<norm>(a).forward(a.x, added(a.residual, a.y)); }},
@@ -176,6 +195,9 @@ int main(int argc, char** argv) {
   const std::vector<Operation> operations = {
       {"layer_norm_of_sum", true, Norm::layer, residual_sums<Norm::layer>()},
       {"rms_norm_of_sum", true, Norm::rms, residual_sums<Norm::rms>()},
+      {"layer_norm_of_expression", true, Norm::layer, expressions<Norm::layer>()},
+      {"rms_norm_of_expression", true, Norm::rms, expressions<Norm::rms>()},
+      {"layer_norm_of_tanh", true, Norm::layer, costly_expressions<Norm::layer>()},
       {"layer_norm_added", true, Norm::layer, added_norms<Norm::layer>()},
       {"layer_norm_backward_added", false, Norm::layer, added_gradients<Norm::layer>()},
       {"rms_norm_backward_added", false, Norm::rms, added_gradients<Norm::rms>()},
@@ -205,7 +227,7 @@ int main(int argc, char** argv) {
           norm_of<Norm::layer>(a).forward(a.residual, a.y, a.moments);
           if (operation.norm == Norm::rms) norm_of<Norm::rms>(a).forward(a.residual, a.y, a.moments);
           if (!operation.forward) a.sum = Rows::Random(a.x.rows(), a.x.cols());
-          if (!is_right(operation, way, a)) {
+          if (way.name != std::string("plain_tensor") && !is_right(operation, way, a)) {
             state.SkipWithError("computes something else");
             return;
           }

@@ -72,6 +72,12 @@ template <class T, class Arch> SIMDNORM_INLINE Vector<T, Arch> canonical(Vector<
   return number_or(a, Vector<T, Arch>::broadcast(std::numeric_limits<T>::quiet_NaN()));
 }
 
+/// a, of which nothing that made it, elsewhere, is fused with what is made of it here.
+template <class T, class Arch> SIMDNORM_INLINE Vector<T, Arch> as_rounded(Vector<T, Arch> a) {
+  SIMDNORM_ROUND(a.value);
+  return a;
+}
+
 template <class T, class Arch> SIMDNORM_INLINE Vector<T, Arch> product(Vector<T, Arch> a, Vector<T, Arch> b) {
   return a * b;
 }

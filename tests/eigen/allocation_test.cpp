@@ -83,6 +83,16 @@ TEST_F(AllocationsOfCalls, NoneForResiduals) {
   EXPECT_EQ(seen.calls, 0);
 }
 
+TEST_F(AllocationsOfCalls, NoneForExpressions) {
+  Operands<Rows> o;
+  const simdnorm::LayerNorm<float> norm(o.gamma, o.beta, 1e-5f);
+  const Allocations seen = count_allocations([&] {
+    norm.forward(o.x * 2.0F + o.residual, o.y);
+    norm.forward(o.x / o.residual / o.dy, o.y);  // kept in y
+  });
+  EXPECT_EQ(seen.calls, 0);
+}
+
 // Eigen's parallelFor allocates its tasks, a few hundred bytes each; nothing that grows with the tensor.
 TEST_F(AllocationsOfCalls, OnlyTasksOnAPool) {
   Eigen::ThreadPool threads(2);

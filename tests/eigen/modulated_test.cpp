@@ -87,6 +87,13 @@ TEST_F(EigenModulated, HasTheBitsOfPointers) {
   EXPECT_TRUE(same(dx, dx_expected));
 }
 
+TEST_F(EigenModulated, OfAnExpression) {
+  const Tensor<float> twice = x * 2.0F;
+  norm.forward(twice, expected);
+  norm.forward(x * 2.0F, y);
+  EXPECT_TRUE(same(y, expected));
+}
+
 TEST_F(EigenModulated, OnAPoolInAnExpressionAndWithFusions) {
   norm.forward(x, expected, moments);
   Eigen::ThreadPool threads(3);

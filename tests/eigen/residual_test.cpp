@@ -1,57 +1,9 @@
 // Residual sums and added results of Eigen objects: the bits of the pointer layer; wrong shapes.
-#define EIGEN_USE_THREADS
-#include <simdnorm/simdnorm.hpp>
-
-#include <gtest/gtest.h>
-
-#include <cstring>
-#include <string>
-#include <vector>
-
-#include "support/refused.hpp"
+#include "eigen/residual.hpp"
 
 namespace {
 
-using simdnorm::added;
-using simdnorm::branch;
-using simdnorm::dropped;
-using simdnorm::Index;
-using simdnorm::LayerNorm;
-using simdnorm::Moments;
-using simdnorm::residual_gradients;
-using simdnorm::residual_sum;
-using simdnorm::RMSNorm;
-using support::refused;
-
-template <class T> using Tensor = Eigen::Tensor<T, 3, Eigen::RowMajor>;
-template <class T> using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Eigen::bfloat16;
-
-constexpr Index batch = 3, tokens = 5, hidden = 37, rows = batch * tokens;
-
-template <class T> bool same(const T& a, const T& b) {
-  return a.size() == b.size() &&
-         std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(typename T::Scalar)) ==
-             0;
-}
-template <class T> Tensor<T> random_tensor() {
-  Tensor<T> values(batch, tokens, hidden);
-  const Eigen::VectorXf random = Eigen::VectorXf::Random(values.size());
-  for (Index i = 0; i < values.size(); ++i) values.data()[i] = static_cast<T>(random[i]);
-  return values;
-}
-template <class T> simdnorm::stored_t<Tensor<T>>* bits(Tensor<T>& a) {
-  return reinterpret_cast<simdnorm::stored_t<Tensor<T>>*>(a.data());
-}
-
-struct EigenResidual : testing::Test {
-  Tensor<bfloat16> x = random_tensor<bfloat16>();  // a branch in bfloat16, the stream in float
-  Tensor<float> residual = random_tensor<float>(), dy = random_tensor<float>(), dsum = random_tensor<float>();
-  Eigen::VectorXf gamma = Eigen::VectorXf::Random(hidden), beta = Eigen::VectorXf::Random(hidden);
-  Eigen::VectorXf bias = Eigen::VectorXf::Random(hidden), dgamma{hidden}, dbeta{hidden};
-  LayerNorm<float> norm{gamma, beta, 1e-5F};
-  simdnorm::RowShape shape{rows, hidden};
-};
+using namespace residuals;
 
 TEST_F(EigenResidual, SumsHaveTheBitsOfPointers) {
   Tensor<float> sum(batch, tokens, hidden), sum_expected = sum;
@@ -105,54 +57,6 @@ TEST_F(EigenResidual, DroppedOperandsHaveTheBitsOfPointers) {
   simdnorm::layer_norm_backward(shape, dy.data(), bits(x), gamma.data(), moments.data(),
                                 dropped(bits(dx_expected), dropout));
   EXPECT_TRUE(same(dx, dx_expected));
-}
-
-TEST_F(EigenResidual, BranchesHaveTheBitsOfPointers) {
-  const Eigen::VectorXf scale = Eigen::VectorXf::Random(hidden), of_rows = Eigen::VectorXf::Random(rows);
-  Tensor<float> sum(batch, tokens, hidden), sum_expected = sum, y = sum, expected = sum, dresidual = sum;
-  Tensor<bfloat16> dx(batch, tokens, hidden), dx_expected = dx;
-  Eigen::VectorXd dbias(hidden), dscale(hidden), dbias_expected(hidden), dscale_expected(hidden);
-  Moments<float> moments;
-  simdnorm::Workspace<float> workspace;
-  norm.forward(residual_sum(branch(x).bias(bias).layer_scale(scale).row_scale(of_rows), residual, sum), y,
-               moments);
-  simdnorm::layer_norm_forward(
-      shape,
-      residual_sum(branch(bits(x)).bias(bias.data()).layer_scale(scale.data()).row_scale(of_rows.data()),
-                   residual.data(), sum_expected.data()),
-      gamma.data(), beta.data(), 1e-5F, expected.data());
-  EXPECT_TRUE(same(sum, sum_expected));
-  EXPECT_TRUE(same(y, expected));
-  norm.backward(
-      dy, sum, moments,
-      residual_gradients(
-          dsum, branch(dx).dbias(dbias).layer_scale(scale, branch(x).bias(bias), dscale).row_scale(of_rows),
-          dresidual),
-      workspace);
-  simdnorm::layer_norm_backward(
-      shape, dy.data(), sum.data(), gamma.data(), moments.data(),
-      residual_gradients(
-          dsum.data(),
-          branch(bits(dx_expected))
-              .dbias(dbias_expected.data())
-              .layer_scale(scale.data(), branch(bits(x)).bias(bias.data()), dscale_expected.data())
-              .row_scale(of_rows.data()),
-          expected.data()));
-  EXPECT_TRUE(same(dx, dx_expected));
-  EXPECT_TRUE(same(dresidual, expected));
-  EXPECT_TRUE(same(dbias, dbias_expected));
-  EXPECT_TRUE(same(dscale, dscale_expected));
-  norm.backward(dy, sum, moments, branch(dx).layer_scale(scale, x, dscale), simdnorm::accumulate);
-  simdnorm::layer_norm_backward(
-      shape, dy.data(), sum.data(), gamma.data(), moments.data(),
-      branch(bits(dx_expected)).layer_scale(scale.data(), bits(x), dscale_expected.data()), nullptr, nullptr,
-      {true});
-  EXPECT_TRUE(same(dscale, dscale_expected));
-  Eigen::VectorXf short_scale(3);
-  refused({"LayerNorm.forward: row_scale", "(3)", "(3, 5, 37)", "15 rows"},
-          [&] { norm.forward(branch(x).row_scale(short_scale), y); });
-  refused({"LayerNorm.backward: dbias has shape (3)", "(3, 5, 37)"},
-          [&] { norm.backward(dy, sum, moments, branch(dx).dbias(short_scale)); });
 }
 
 TEST_F(EigenResidual, AddedResultsHaveTheBitsOfPointers) {

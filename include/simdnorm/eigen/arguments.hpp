@@ -8,8 +8,9 @@
 #include "../kernel/residual_add.hpp"
 #include "../kernel/residual_sum.hpp"
 #include "../kernel/rotated.hpp"
+#include "../kernel/two_norms.hpp"
 #include "../kernel/unrotated.hpp"
-#include "operand.hpp"
+#include "computed_rows.hpp"
 
 namespace simdnorm {
 
@@ -46,7 +47,7 @@ inline View<std::nullptr_t> view(std::nullptr_t) { return {}; }
 template <class X> using view_t = decltype(view(std::declval<X>()));
 /// The same of what may be an argument already.
 template <class X> auto as_argument(const X& x) {
-  if constexpr (has_memory<X>()) {
+  if constexpr (is_readable<X>()) {
     return View<const X>{x};
   } else {
     return x;
@@ -102,12 +103,12 @@ struct TensorBranch {
 };
 /// (x + bias) * layer_scale * mask * row_scale: as x of a forward or of residual_sum, as y of a forward, as dx of a backward or of
 /// residual_gradients. See kernel/branch.hpp.
-template <class X, class = std::enable_if_t<has_memory<std::decay_t<X>>()>>
+template <class X, class = std::enable_if_t<is_readable<std::decay_t<X>>()>>
 TensorBranch<std::remove_reference_t<X>> branch(X&& x) {
   return {{x}, {}, {}, nullptr, {}};
 }
 /// The same: branch(x).dropout(places).
-template <class X, class = std::enable_if_t<has_memory<std::decay_t<X>>()>>
+template <class X, class = std::enable_if_t<is_readable<std::decay_t<X>>()>>
 auto dropped(X&& x, const Dropout& places) {
   return branch(x).dropout(places);
 }
@@ -135,13 +136,13 @@ struct TensorResidualSum {
 ///   norm.forward(residual_sum(x, residual, sum).bias(b).alpha(a), y, moments);
 /// All have the shape of x. See kernel/residual_sum.hpp, of what may be what, and of what is rounded.
 template <class X, class Residual, class Sum,
-          class = std::enable_if_t<has_memory<X>() && has_memory<Residual>()>>
+          class = std::enable_if_t<is_readable<X>() && is_readable<Residual>()>>
 TensorResidualSum<View<const X>, Residual, view_t<Sum>> residual_sum(const X& x, const Residual& residual,
                                                                      Sum&& sum) {
   return {{x}, {residual}, view(sum), {}, nullptr};
 }
 template <class X, class B, class L, class M, class R, class Residual, class Sum,
-          class = std::enable_if_t<has_memory<Residual>()>>
+          class = std::enable_if_t<is_readable<Residual>()>>
 TensorResidualSum<TensorBranch<X, B, L, M, R>, Residual, view_t<Sum>> residual_sum(
     const TensorBranch<X, B, L, M, R>& x, const Residual& residual, Sum&& sum) {
   return {x, {residual}, view(sum), {}, nullptr};
@@ -166,6 +167,36 @@ template <class Function, class Y> struct TensorMapped {
 template <class Function, class Y, class = std::enable_if_t<has_memory<std::decay_t<Y>>()>>
 TensorMapped<Function, std::remove_reference_t<Y>> mapped(const Function& function, Y&& y) {
   return {function, {y}};
+}
+
+template <class Y, class Gamma, class Beta, class Y2> struct TensorTwoNorms {
+  View<Y> y;
+  Gamma gamma_2;
+  Beta beta_2;
+  View<Y2> y_2;
+};
+template <class Dy, class Gamma, class Dy2, class Dgamma, class Dbeta> struct TensorTwoGradients {
+  View<const Dy> dy;
+  Gamma gamma_2;
+  View<const Dy2> dy_2;
+  Dgamma dgamma_2;
+  Dbeta dbeta_2;
+};
+/// As y of a forward: y, and in y_2 the norm of the same x with other vectors, nullptr for 1 and 0: see kernel/two_norms.hpp.
+template <class Y, class Gamma, class Beta, class Y2,
+          class = std::enable_if_t<has_memory<std::decay_t<Y>>() && has_memory<std::decay_t<Y2>>()>>
+TensorTwoNorms<std::remove_reference_t<Y>, view_t<const Gamma&>, view_t<const Beta&>,
+               std::remove_reference_t<Y2>>
+two_norms(Y&& y, const Gamma& gamma_2, const Beta& beta_2, Y2&& y_2) {
+  return {{y}, view(gamma_2), view(beta_2), {y_2}};
+}
+/// As dy of a backward: the gradients of both, of which dx is one; dgamma_2 and dbeta_2: both of float or both of double, nullptr
+/// for one that is not wanted.
+template <class Dy, class Gamma, class Dy2, class Dgamma, class Dbeta,
+          class = std::enable_if_t<is_readable<Dy>() && is_readable<Dy2>()>>
+TensorTwoGradients<Dy, view_t<const Gamma&>, Dy2, view_t<Dgamma>, view_t<Dbeta>> two_gradients(
+    const Dy& dy, const Gamma& gamma_2, const Dy2& dy_2, Dgamma&& dgamma_2, Dbeta&& dbeta_2) {
+  return {{dy}, view(gamma_2), {dy_2}, view(dgamma_2), view(dbeta_2)};
 }
 
 template <class Y, RotaryPairs Pairs, class C, class I> struct TensorRotated {
@@ -254,6 +285,9 @@ template <class F, class Y> struct ScalarOf<TensorMapped<F, Y>> { using type = s
 template <class Y, RotaryPairs P, class C, class I> struct ScalarOf<TensorRotated<Y, P, C, I>> {
   using type = compute_t<stored_t<Y>, C>;
 };
+template <class Y, class P, class B, class Y2> struct ScalarOf<TensorTwoNorms<Y, P, B, Y2>> {
+  using type = scalar_t<View<Y>, P, B, View<Y2>>;
+};
 template <class R, class Y> struct ScalarOf<TensorAdded<R, Y>> { using type = scalar_t<View<R>, View<Y>>; };
 
 /// The argument as the operators take it. Call: of functor.hpp.
@@ -279,7 +313,11 @@ template <class Call, class X> auto as_rows(const Call& call, const char* name, 
   return call.rows_read(name, x.object);
 }
 template <class Call, class X> auto as_rows(const Call& call, const char* name, View<X> x) {
-  return call.rows_written(name, x.object);
+  if constexpr (is_expression<X>()) {
+    return call.rows_read(name, x.object);
+  } else {
+    return call.rows_written(name, x.object);
+  }
 }
 template <class Call> std::nullptr_t as_vector(const Call&, const char*, View<std::nullptr_t>) {
   return nullptr;
@@ -320,6 +358,23 @@ auto as_rows(const Call& call, const char* name, const TensorAdded<R, Y>& a) {
 template <class Call, class F, class Y>
 auto as_rows(const Call& call, const char* name, const TensorMapped<F, Y>& a) {
   return Mapped{a.function, as_rows(call, name, a.y)};
+}
+template <class Call, class Y, class P, class B, class Y2>
+auto as_rows(const Call& call, const char* name, const TensorTwoNorms<Y, P, B, Y2>& a) {
+  return TwoNorms{as_rows(call, name, a.y), as_vector(call, "gamma_2", a.gamma_2),
+                  as_vector(call, "beta_2", a.beta_2), as_rows(call, "y_2", a.y_2)};
+}
+/// Where a gradient goes; G: its numbers, where there is none.
+template <class G, class Call, class X> auto sums_to(const Call& call, const char* name, View<X> x) {
+  return call.written_vector(name, x.object);
+}
+template <class G, class Call> G* sums_to(const Call&, const char*, View<std::nullptr_t>) { return nullptr; }
+template <class Call, class Dy, class P, class Dy2, class Dgamma, class Dbeta>
+auto as_rows(const Call& call, const char* name, const TensorTwoGradients<Dy, P, Dy2, Dgamma, Dbeta>& a) {
+  using G = compute_t<typename ScalarOf<Dgamma>::type, typename ScalarOf<Dbeta>::type>;
+  return TwoGradients{as_rows(call, name, a.dy), as_vector(call, "gamma_2", a.gamma_2),
+                      as_rows(call, "dy_2", a.dy_2), sums_to<G>(call, "dgamma_2", a.dgamma_2),
+                      sums_to<G>(call, "dbeta_2", a.dbeta_2)};
 }
 /// The rotation of a call's rows.
 template <class Call, RotaryPairs P, class C, class I>

@@ -127,7 +127,7 @@ template <class P> class NormFunctor {
 
     /// An argument as the operators take it.
     template <class Z> auto read_argument(const char* name, const Z& object) const {
-      if constexpr (has_memory<Z>()) {
+      if constexpr (is_readable<Z>()) {
         return rows_read(name, object);
       } else {
         return as_rows(*this, name, object);
@@ -141,9 +141,14 @@ template <class P> class NormFunctor {
       }
     }
 
-    template <class Z> Strided<const stored_t<Z>> rows_read(const char* name, const Z& object) const {
+    template <class Z> auto rows_read(const char* name, const Z& object) const {
       expect_like_x<Z>();
-      return rows_of(name, read(name, object));
+      const Strided<const stored_t<Z>> rows = rows_of(name, read(name, object));
+      if constexpr (is_expression<Z>()) {
+        return ExpressionRows<Z>(object, {rows.outer, rows.column});
+      } else {
+        return rows;
+      }
     }
     template <class Z> Strided<stored_t<Z>> rows_written(const char* name, Z& object) const {
       static_assert(has_memory<Z>(),
@@ -199,16 +204,18 @@ template <class P> class NormFunctor {
 
    private:
     template <class Z> Operand<const stored_t<Z>> read(const char* name, const Z& object) const {
-      static_assert(has_memory<Z>(),
-                    "simdnorm: operands must be Eigen tensors, matrices or maps that lie in memory: evaluate "
-                    "an expression first, "
-                    "or use customOp");
-      const Operand<const stored_t<Z>> view = operand<const stored_t<Z>>(object);
-      if (view.data == nullptr && view.layout.elements() != 0)
-        (operation.message() << name << " of shape " << view.layout
-                             << " is an expression that lies nowhere in memory: evaluate it first")
-            .fail();
-      return view;
+      static_assert(is_readable<Z>(),
+                    "simdnorm: operands must be Eigen tensors, matrices, maps or expressions of them");
+      if constexpr (is_expression<Z>()) {
+        return {nullptr, layout_of(object)};
+      } else {
+        const Operand<const stored_t<Z>> view = operand<const stored_t<Z>>(object);
+        if (view.data == nullptr && view.layout.elements() != 0)
+          (operation.message() << name << " of shape " << view.layout
+                               << " is an expression that lies nowhere in memory: evaluate it first")
+              .fail();
+        return view;
+      }
     }
     template <class Z> static void expect_like_x() {
       static_assert(rank_of<Z>() == rank_of<X>(), "simdnorm: all operands of a call must have the rank of x");

@@ -15,6 +15,14 @@ namespace simdnorm {
 /// per_tensor(codes, scale, zero_point) or rotated(y, rotary); x residual_sum(x, residual, sum); y and dx added(addend, y); dx
 /// residual_gradients(dsum, dx, dresidual); dy unrotated(dy, rotary): see arguments.hpp. The functor is a view: gamma and beta must outlive it; copies
 /// are cheap.
+/// x, and dy, may be an expression, x * a + b for example, of tensors, or of matrices in the storage order of y: its elements are
+/// computed row block by row block, in the cache, and no tensor of them is made. It must give the same elements each time, as random
+/// numbers do not. What Eigen evaluates as a whole, a product for example, it evaluates before, in memory of its own, on this thread.
+/// The bits are those of the norm of what Eigen evaluates the expression to, where it is made of + - * /; other functions of Eigen
+/// (the root of floats, exp) may differ in the last bits between its packets and its single numbers, and which of them computes an
+/// element depends on its place in its row here, on its place in the tensor there. y may be an operand where each element needs no
+/// element of y but that at its own place; other overlap of y with what an expression reads is found for operands of
+/// element-wise operations alone.
 /// Objects: Tensor, TensorMap, TensorRef, TensorFixedSize of rank 1 to 6, Matrix, Array, Map, Ref, Block; row-major
 /// or column-major. A matrix is (rows, columns), a vector has rank 1. gamma, beta, dgamma and dbeta have one element
 /// for each normalized place, in storage order.
@@ -45,8 +53,8 @@ class LayerNorm : private NormFunctor<P>, public TensorFunctor<LayerNorm<P, Cast
     const auto y_rows = call.written_argument("y", y);
     RowMoments<T>* const moments =
         call.moments_of_rows("layer_norm_forward", x_rows, y_rows, find_last<Moments<T>>(last...));
-    layer_norm_forward<Casting>(call.shape, x_rows, this->gamma_.data, this->beta_.data,
-                                static_cast<T>(this->epsilon_), y_rows, moments,
+    layer_norm_forward<Casting>(call.shape, computed_once(x_rows, y_rows), this->gamma_.data,
+                                this->beta_.data, static_cast<T>(this->epsilon_), y_rows, moments,
                                 DeviceExecutor{find_device(last...)});
   }
 
@@ -71,15 +79,18 @@ class LayerNorm : private NormFunctor<P>, public TensorFunctor<LayerNorm<P, Cast
     const typename Base::template Call<std::decay_t<decltype(shape_of(x))>> call(*this, "backward",
                                                                                  shape_of(x));
     call.expect_moments(moments);
-    const auto dy_rows = with_beta(call.read_argument("dy", dy), this->beta_.data);
+    const auto dy_rows = call.read_argument("dy", dy);
     const auto x_rows = call.read_argument("x", x);
     const auto dx_rows = call.written_argument("dx", dx);
     const auto to_gamma = call.written_vector("dgamma", dgamma);
     const auto to_beta = call.written_vector("dbeta", dbeta);
-    layer_norm_backward<Casting>(
-        call.shape, dy_rows, x_rows, this->gamma_.data, moments.data(), dx_rows, to_gamma, to_beta,
-        gradient_options<T>(call.shape, 2 + column_sums<std::decay_t<decltype(dx_rows)>>, last...),
-        DeviceExecutor{find_device(last...)});
+    layer_norm_backward<Casting>(call.shape, with_beta(dy_rows, this->beta_.data), x_rows, this->gamma_.data,
+                                 moments.data(), dx_rows, to_gamma, to_beta,
+                                 gradient_options<T>(call.shape,
+                                                     2 + column_sums<std::decay_t<decltype(dy_rows)>> +
+                                                         column_sums<std::decay_t<decltype(dx_rows)>>,
+                                                     last...),
+                                 DeviceExecutor{find_device(last...)});
   }
 };
 

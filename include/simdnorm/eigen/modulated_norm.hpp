@@ -55,12 +55,13 @@ template <class P, class Casting, bool Layer> class ModulatedNorm : private Norm
       kept->resize(call.shape.rows);
       moments = kept->data();
     }
+    const auto& x_once = computed_once(x_rows, y_rows);
     const DeviceExecutor executor{find_device(last...)};
     if constexpr (Layer) {
-      modulated_layer_norm_forward<Casting>(call.shape, call.items, x_rows, scale, shift, epsilon, y_rows,
+      modulated_layer_norm_forward<Casting>(call.shape, call.items, x_once, scale, shift, epsilon, y_rows,
                                             moments, executor);
     } else {
-      modulated_rms_norm_forward<Casting>(call.shape, call.items, x_rows, scale, epsilon, y_rows, moments,
+      modulated_rms_norm_forward<Casting>(call.shape, call.items, x_once, scale, epsilon, y_rows, moments,
                                           executor);
     }
   }
@@ -185,7 +186,7 @@ template <class P, class Casting, bool Layer> class ModulatedNorm : private Norm
 /// P is the type of scale and shift. Each holds one vector of the normalized places for every item, in storage order: (batch,
 /// hidden) for x of (batch, tokens, hidden); it may be a block of a wider row-major matrix. Items are x's first dimensions, as
 /// many as there are vectors; of a matrix x, runs of as many rows each. With Casting = RoundOnce, xhat * scale + shift.
-/// Types, objects, axes, x, y, dx: as LayerNorm. The functor is a view: scale and shift must outlive it.
+/// Types, objects, axes, x, dy, y, dx: as LayerNorm. The functor is a view: scale and shift must outlive it.
 /// Formulas, precision, aliasing and errors: modulated_layer_norm_forward and modulated_layer_norm_backward.
 template <class P, class Casting = OnePlusGamma>
 class ModulatedLayerNorm : public ModulatedNorm<P, Casting, true>,

@@ -90,9 +90,19 @@ template <class X> constexpr bool has_memory() {
   }
 }
 
+/// What has none: a matrix or tensor that is computed (expression.hpp).
+template <class X> constexpr bool is_expression() {
+  return (is_matrix<X> ||
+          std::is_base_of_v<Eigen::TensorBase<X, Eigen::ReadOnlyAccessors>, X>)&&!has_memory<X>();
+}
+/// What a call may read as rows.
+template <class X> constexpr bool is_readable() { return has_memory<X>() || is_expression<X>(); }
+
 template <class X> constexpr bool is_row_major() {
   if constexpr (is_matrix<X>) {
     return bool(X::IsRowMajor);
+  } else if constexpr (is_expression<X>()) {
+    return static_cast<int>(Eigen::internal::traits<X>::Layout) == static_cast<int>(Eigen::RowMajor);
   } else {
     return static_cast<int>(X::Layout) == static_cast<int>(Eigen::RowMajor);
   }
@@ -111,11 +121,50 @@ template <> struct StoredAs<Eigen::bfloat16> { using type = BFloat16; };
 template <> struct StoredAs<Eigen::half> { using type = Float16; };
 template <class X> using stored_t = typename StoredAs<typename std::decay_t<X>::Scalar>::type;
 
+inline constexpr Eigen::DefaultDevice default_device{};  // what Eigen computes expressions on
+
+/// The sizes of a tensor without gaps. X: its type.
+template <class X, class Dimensions> void set_dimensions(const Dimensions& dimensions, Layout& layout) {
+  Index step = 1;
+  simd::unroll<rank_of<X>()>([&](auto i) {  // from the fastest
+    constexpr int from_slowest = rank_of<X>() - 1 - i;
+    constexpr int as_counted = is_row_major<X>() ? from_slowest : int{i};
+    const Index size = dimensions[as_counted];
+    layout.size[from_slowest] = size;
+    layout.step[from_slowest] = step;
+    step *= size;
+  });
+}
+
+/// The sizes of x, and the steps; where x has no memory, those that it would have without gaps.
+template <class X> Layout layout_of(const X& x) {
+  static_assert(rank_of<X>() >= 1 && rank_of<X>() <= largest_rank,
+                "simdnorm: tensors have rank 1 to 6: reshape, or normalize several axes at once");
+  Layout layout;
+  layout.rank = rank_of<X>();
+  layout.row_major = is_row_major<X>();
+  if constexpr (is_matrix<X>) {
+    std::array<Index, 2> step = {x.innerSize(), 1};
+    if constexpr (has_memory<X>()) step = {x.outerStride(), x.innerStride()};
+    if constexpr (X::IsVectorAtCompileTime) {
+      layout.size[0] = x.size();
+      layout.step[0] = step[1];
+    } else {
+      layout.size = {x.outerSize(), x.innerSize()};
+      layout.step = {step[0], step[1]};
+    }
+  } else if constexpr (is_expression<X>()) {
+    set_dimensions<X>(Eigen::TensorEvaluator<const X, Eigen::DefaultDevice>(x, default_device).dimensions(),
+                      layout);
+  } else {
+    set_dimensions<X>(x.dimensions(), layout);
+  }
+  return layout;
+}
+
 /// x as an operand. X: a tensor or matrix that has memory; T: stored_t<X>, const where it is only read.
 template <class T, class X> Operand<T> operand(X& x) {
   using Plain = std::remove_const_t<X>;
-  static_assert(rank_of<Plain>() >= 1 && rank_of<Plain>() <= largest_rank,
-                "simdnorm: tensors have rank 1 to 6: reshape, or normalize several axes at once");
   Operand<T> result;
   if constexpr (std::is_same_v<std::remove_const_t<T>, typename Plain::Scalar>) {
     result.data = x.data();
@@ -123,28 +172,7 @@ template <class T, class X> Operand<T> operand(X& x) {
     static_assert(sizeof(T) == sizeof(typename Plain::Scalar));
     result.data = reinterpret_cast<T*>(x.data());
   }
-  Layout& layout = result.layout;
-  layout.rank = rank_of<Plain>();
-  layout.row_major = is_row_major<Plain>();
-  if constexpr (is_matrix<Plain>) {
-    if constexpr (Plain::IsVectorAtCompileTime) {
-      layout.size[0] = x.size();
-      layout.step[0] = x.innerStride();
-    } else {
-      layout.size = {x.outerSize(), x.innerSize()};
-      layout.step = {x.outerStride(), x.innerStride()};
-    }
-  } else {
-    Index step = 1;
-    simd::unroll<rank_of<Plain>()>([&](auto i) {  // from the fastest
-      constexpr int from_slowest = rank_of<Plain>() - 1 - i;
-      constexpr int as_counted = is_row_major<Plain>() ? from_slowest : int{i};
-      const Index size = x.dimensions()[as_counted];
-      layout.size[from_slowest] = size;
-      layout.step[from_slowest] = step;
-      step *= size;
-    });
-  }
+  result.layout = layout_of<Plain>(x);
   return result;
 }
 

@@ -36,8 +36,9 @@ class RMSNorm : private NormFunctor<P>, public TensorFunctor<RMSNorm<P, Casting>
     const auto y_rows = call.written_argument("y", y);
     RowMoments<T>* const moments =
         call.moments_of_rows("rms_norm_forward", x_rows, y_rows, find_last<Moments<T>>(last...));
-    rms_norm_forward<Casting>(call.shape, x_rows, this->gamma_.data, static_cast<T>(this->epsilon_), y_rows,
-                              moments, DeviceExecutor{find_device(last...)});
+    rms_norm_forward<Casting>(call.shape, computed_once(x_rows, y_rows), this->gamma_.data,
+                              static_cast<T>(this->epsilon_), y_rows, moments,
+                              DeviceExecutor{find_device(last...)});
   }
 
   /// dx alone, or with dgamma after dx. Last arguments, in any order: accumulate, a Workspace<T>&, a device.
@@ -64,10 +65,13 @@ class RMSNorm : private NormFunctor<P>, public TensorFunctor<RMSNorm<P, Casting>
     const auto x_rows = call.read_argument("x", x);
     const auto dx_rows = call.written_argument("dx", dx);
     const auto to_gamma = call.written_vector("dgamma", dgamma);
-    rms_norm_backward<Casting>(
-        call.shape, dy_rows, x_rows, this->gamma_.data, moments.data(), dx_rows, to_gamma,
-        gradient_options<T>(call.shape, 2 + column_sums<std::decay_t<decltype(dx_rows)>>, last...),
-        DeviceExecutor{find_device(last...)});
+    rms_norm_backward<Casting>(call.shape, dy_rows, x_rows, this->gamma_.data, moments.data(), dx_rows,
+                               to_gamma,
+                               gradient_options<T>(call.shape,
+                                                   2 + column_sums<std::decay_t<decltype(dy_rows)>> +
+                                                       column_sums<std::decay_t<decltype(dx_rows)>>,
+                                                   last...),
+                               DeviceExecutor{find_device(last...)});
   }
 };
 

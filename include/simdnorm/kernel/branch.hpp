@@ -265,7 +265,7 @@ SIMDNORM_INLINE void touch(const Check& check, const char* name, const Branch<X,
 // --- as a source, and as sinks ---
 
 template <class T, class X, class B, class L, class M, class R>
-auto source_of(const Branch<Strided<const X>, B, L, M, R>& a) {
+auto source_of(const Branch<X, B, L, M, R>& a) {
   const auto product = times_factor(plus(source_of<T>(a.x), a.bias_values), of_columns(a.layer_scale_values));
   const auto made = times_factor(times_factor(product, mask_of<T>(a.mask)), of_rows(a.row_scale_values));
   return MadeRows<std::decay_t<decltype(made)>>{made};

@@ -149,7 +149,11 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   }
 
   template <class U, class Lanes> SIMDNORM_INLINE U* address(const Strided<U>& operand, At<Lanes> at) const {
-    return operand.data + (first_row + at.row) * operand.outer + at.column;
+    return operand.data + offset(operand, at);
+  }
+  template <class U, class Lanes>
+  SIMDNORM_INLINE Index offset(const Strided<U>& operand, At<Lanes> at) const {
+    return (first_row + at.row) * operand.outer + at.column;
   }
   template <class P, class Lanes>
   SIMDNORM_INLINE Vector parameter(const Parameter<P>& parameter, At<Lanes> at) const {
@@ -246,7 +250,11 @@ template <class T, class Arch> struct RowsAcross {
   }
 
   template <class U, class Lanes> SIMDNORM_INLINE U* address(const Strided<U>& operand, At<Lanes> at) const {
-    return operand.data + item * operand.outer + at.column * operand.column + (beside + at.row);
+    return operand.data + offset(operand, at);
+  }
+  template <class U, class Lanes>
+  SIMDNORM_INLINE Index offset(const Strided<U>& operand, At<Lanes> at) const {
+    return item * operand.outer + at.column * operand.column + (beside + at.row);
   }
   template <class P, class Lanes>
   SIMDNORM_INLINE Vector parameter(const Parameter<P>& parameter, At<Lanes> at) const {

@@ -97,7 +97,7 @@ template <class First, class Second> struct SumOfScales {
 template <class First, class Second> SumOfScales(First, Second) -> SumOfScales<First, Second>;
 
 /// A term of one of two dy.
-template <class Term, bool Second> struct OfOne {
+template <class Term, bool Second> struct OfOneOfTwo {
   Term term;
 
   template <class Block, class Lanes, class Vector>
@@ -110,7 +110,7 @@ template <bool Second, class... Term, class... G> auto of_one(const std::tuple<C
   return std::apply(
       [](const auto&... each) {
         return std::tuple{
-            ColumnSum{OfOne<std::decay_t<decltype(each.term)>, Second>{each.term}, each.sums}...};
+            ColumnSum{OfOneOfTwo<std::decay_t<decltype(each.term)>, Second>{each.term}, each.sums}...};
       },
       sums);
 }
@@ -208,6 +208,10 @@ SIMDNORM_INLINE void touch(const Check& check, const char* name, const TwoGradie
 }
 
 // --- what the drivers ask for ---
+
+/// dgamma_2 and dbeta_2.
+template <class Dy, class P, class Dy2, class G>
+inline constexpr Index column_sums<TwoGradients<Dy, P, Dy2, G>> = 2;
 
 template <class Statistic, class Casting, class X, class Epilogue, class Y, class P, class B, class Y2>
 auto epilogue_to(const TwoNorms<Y, P, B, Y2>& a, const Epilogue& first) {
