@@ -72,16 +72,10 @@ class Groups {
   /// Records of all groups, (groups, rows).
   Index records() const { return count_ * of_each_.rows; }
 
-  /// Calls f(group, its first column, the executor of its rows) for every group: many groups, or small ones, are tasks; of a few
-  /// large ones each is spread over the threads.
+  /// Calls f(group, its first column, the executor of its rows) for every group.
   template <class Executor, class F> void each(const Executor& executor, const F& f) const {
-    constexpr Index many = 32, small = 65536;
-    const Index elements = of_each_.rows * of_each_.hidden;
-    if (count_ >= many || elements < small) {
-      executor(count_, elements, [&](Index group) { f(group, group * of_each_.hidden, Serial{}); });
-    } else {
-      for (Index group = 0; group < count_; ++group) f(group, group * of_each_.hidden, executor);
-    }
+    each_part(count_, of_each_.rows * of_each_.hidden, executor,
+              [&](Index group, const auto& of_group) { f(group, group * of_each_.hidden, of_group); });
   }
 
  private:

@@ -90,16 +90,10 @@ class Items {
   }
   RowShape shape_of_each() const { return of_each_; }
 
-  /// Calls f(item, its first row, the executor of its rows) for every item: many items, or small ones, are tasks; of a few
-  /// large ones each is spread over the threads.
+  /// Calls f(item, its first row, the executor of its rows) for every item.
   template <class Executor, class F> void each(const Executor& executor, const F& f) const {
-    constexpr Index many = 32, small = 65536;
-    const Index elements = of_each_.rows * of_each_.hidden;
-    if (count_ >= many || elements < small) {
-      executor(count_, elements, [&](Index item) { f(item, item * of_each_.rows, Serial{}); });
-    } else {
-      for (Index item = 0; item < count_; ++item) f(item, item * of_each_.rows, executor);
-    }
+    each_part(count_, of_each_.rows * of_each_.hidden, executor,
+              [&](Index item, const auto& of_item) { f(item, item * of_each_.rows, of_item); });
   }
 
  private:

@@ -8,6 +8,8 @@
 #include "device.hpp"
 #include "gated.hpp"
 #include "moments.hpp"
+#include "rotary.hpp"
+#include "two_norms.hpp"
 
 namespace simdnorm {
 

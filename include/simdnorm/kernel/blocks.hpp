@@ -46,6 +46,18 @@ SIMDNORM_INLINE Index in_tasks(const Blocks& blocks, Index blocks_per_task, Exec
   return tasks;
 }
 
+/// Calls f(part, the executor of its rows) for the parts of a call, of as many elements each: many parts, or small ones, are tasks;
+/// of a few large ones each is spread over the threads.
+template <class Executor, class F>
+void each_part(Index count, Index elements, const Executor& executor, const F& f) {
+  constexpr Index many = 32, small = 65536;
+  if (count >= many || elements < small) {
+    executor(count, elements, [&](Index part) { f(part, Serial{}); });
+  } else {
+    for (Index part = 0; part < count; ++part) f(part, executor);
+  }
+}
+
 /// A type as an argument.
 template <class T> struct TypeOf { using type = T; };
 

@@ -1,4 +1,4 @@
-// Dropout: a mask that is a function of a seed and of the place alone. (What it is multiplied with: branch.hpp.)
+// Dropout: a mask that is a function of a seed and of the place alone. (What it is multiplied with: factors.hpp.)
 #pragma once
 
 #include "../check.hpp"

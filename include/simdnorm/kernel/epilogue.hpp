@@ -3,11 +3,12 @@
 
 #include "../dispatch/call.hpp"
 #include "row.hpp"
+#include "values.hpp"
 
 namespace simdnorm {
 
 /// An epilogue has at(block, column): an object that holds what it needs at that column, loaded once for all
-/// rows of the block, and maps xhat to the output. xhat is a Vector or an Unrounded<Vector> (row.hpp); a map that
+/// rows of the block, and maps xhat to the output. xhat is a Vector or an Unrounded<Vector> (values.hpp); a map that
 /// is more than a scale or a shift takes rounded(xhat).
 ///
 /// xhat * gamma   gamma: (hidden) or absent

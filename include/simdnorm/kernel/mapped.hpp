@@ -9,7 +9,7 @@ namespace simdnorm {
 
 // --- sinks ---
 
-/// What is stored of a map's results: of others than vectors, branch.hpp.
+/// What is stored of a map's results: of others than vectors, factors.hpp.
 template <class T, class Arch>
 SIMDNORM_INLINE simd::Vector<T, Arch> to_store(const simd::Vector<T, Arch>& result) {
   return result;

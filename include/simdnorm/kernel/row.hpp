@@ -60,20 +60,6 @@ template <class P, int Number> SIMDNORM_INLINE Parameter<P> parameter_or(const P
   }
 }
 
-/// high - excess, not yet rounded to one number: scaled and shifted with one rounding less than if it were.
-template <class Vector> struct Unrounded {
-  Vector high, excess;
-
-  friend SIMDNORM_INLINE Unrounded operator*(const Unrounded& a, Vector b) {
-    return {a.high * b, a.excess * b};
-  }
-  friend SIMDNORM_INLINE Unrounded operator+(const Unrounded& a, Vector b) { return {a.high, a.excess - b}; }
-};
-template <class Vector> SIMDNORM_INLINE Vector rounded(const Unrounded<Vector>& a) {
-  return a.high - a.excess;
-}
-template <class T, class Arch> SIMDNORM_INLINE auto rounded(simd::Vector<T, Arch> a) { return a; }
-
 // --- the tree of a fold ---
 
 /// Adds `Count` numbers pairwise: Count/2 apart, then Count/4, ..., 1. number(i) is the i-th.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "row.hpp"
+#include "values.hpp"
 
 namespace simdnorm {
 
@@ -19,7 +20,7 @@ template <class U> struct StreamedLines {
 };
 
 /// Rows as they lie in memory. A sink has store(block, at, values), which returns what it stored, as it was before it was rounded
-/// to its type, or more (branch.hpp). One of forward has begin(block), which gives the sink for
+/// to its type, or more (factors.hpp). One of forward has begin(block), which gives the sink for
 /// these rows, and end(block) after the last of its values. One that can write whole cache lines past the caches has
 /// `operand`, which is so written, and streamed(rows_ahead), the sink that does.
 template <class U> struct StoredRows {
@@ -56,17 +57,6 @@ SIMDNORM_INLINE auto scaled_sink(const Block& block, const Sink& sink, const Row
     return sink;
   }
 }
-
-/// Two results at one place.
-template <class Vector> struct Two { Vector first, second; };
-template <class Vector> Two(Vector, Vector) -> Two<Vector>;
-template <class Vector> SIMDNORM_INLINE const Two<Vector>& rounded(const Two<Vector>& values) {
-  return values;
-}
-template <class Vector> SIMDNORM_INLINE Two<Vector> canonical(const Two<Vector>& values) {
-  return {simd::canonical(values.first), simd::canonical(values.second)};
-}
-using simd::canonical;
 
 /// Another sink, given the canonical quiet NaN for any NaN: which one an operation makes depends on the
 /// instruction set.

@@ -4,6 +4,7 @@
 
 #include "../dispatch/call.hpp"
 #include "fold.hpp"
+#include "values.hpp"
 
 namespace simdnorm {
 
