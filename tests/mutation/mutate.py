@@ -89,6 +89,14 @@ ALSO = {
     "kernel/dropout.hpp": ["fusion/dropout", "fusion/dropout_types"],
     "kernel/branch.hpp": ["fusion/branch", "fusion/branch_types"],
     "kernel/two_norms.hpp": ["fusion/two_norms"],
+    "kernel/factors.hpp": ["fusion/branch", "fusion/branch_types"],
+    "kernel/values.hpp": ["fusion/two_norms"],
+    "kernel/rotary.hpp": ["fusion/rotary", "fusion/rotary_types"],
+    "kernel/rotated.hpp": ["fusion/rotary", "fusion/rotary_types"],
+    "kernel/unrotated.hpp": ["fusion/rotary", "fusion/rotary_types"],
+    "simd_pairs.hpp": ["fusion/rotary", "fusion/rotary_types"],
+    "simd_silu.hpp": ["fusion/gated"],
+    "grouped_norm.hpp": ["fusion/grouped"],
     "kernel/gate.hpp": ["fusion/gated", "fusion/gated_types"],
     "kernel/gated.hpp": ["fusion/gated", "fusion/gated_types"],
     "kernel/mapped.hpp": ["fusion/mapped", "fusion/dropout"],
@@ -115,6 +123,9 @@ ALSO = {
 NOT_OF_OPERATORS = {"simd_words.hpp", "simd_narrow.hpp", "simd_number.hpp", "self_test.hpp", "kernel/quantize.hpp",
                     "kernel/residual_sum.hpp", "kernel/residual_add.hpp", "kernel/writer.hpp", "cache.hpp", "quantize.hpp",
                     "modulated_norm.hpp", "simd_random.hpp", "kernel/dropout.hpp", "kernel/mapped.hpp", "kernel/gathered.hpp",
+                    "kernel/factors.hpp", "kernel/branch.hpp", "kernel/two_norms.hpp", "kernel/gate.hpp", "kernel/gated.hpp",
+                    "kernel/rotary.hpp", "kernel/rotated.hpp", "kernel/unrotated.hpp", "simd_pairs.hpp", "simd_silu.hpp",
+                    "grouped_norm.hpp",
                     "kernel/partial.hpp", "kernel/merged.hpp", "split_norm.hpp"}
 OPERATORS = ["layer_float", "layer_double", "rms_float", "rms_double"]
 LEAST_RATE = 98
