@@ -16,12 +16,14 @@ namespace {
 
 using namespace bench;
 using simdnorm::added;
+using simdnorm::gate_gradients;
+using simdnorm::gated;
 using simdnorm::residual_sum;
 
 using Rows = Eigen::Array<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 struct Arrays {
-  Rows x, residual, sum, y, between;
+  Rows x, residual, sum, y, between, dy;
   Eigen::VectorXf gamma, beta, dgamma, dbeta;
   Rows scale, shift, dscale, dshift;  // (samples, hidden)
   simdnorm::Moments<float> moments;
@@ -33,6 +35,7 @@ struct Arrays {
         sum(rows, hidden),
         y(rows, hidden),
         between(rows, hidden),
+        dy(Rows::Random(rows, hidden)),
         gamma(Eigen::VectorXf::Random(hidden)),
         beta(Eigen::VectorXf::Random(hidden)),
         dgamma(hidden),
@@ -156,6 +159,72 @@ std::vector<Way> modulated_gradients() {
            }}};
 }
 
+/// f on vectors of some arrays of one size, of which each is given as a function that loads, and one that stores, at a place.
+template <class F> void each_vector(Index count, const F& f) {
+  using V = simdnorm::simd::Vector<float>;
+  const auto at = [&](auto lanes, Index i) {
+    f([=](const Rows& a) { return simdnorm::simd::load<V>(lanes, a.data() + i); },
+      [=](Rows& a, V values) { simdnorm::simd::store(lanes, a.data() + i, values); });
+  };
+  Index i = 0;
+  for (; i + V::width <= count; i += V::width) at(simdnorm::simd::All{}, i);
+  if (i < count) at(simdnorm::simd::First{static_cast<int>(count - i)}, i);
+}
+
+/// y = rms_norm(x) * silu(residual)
+std::vector<Way> gated_norms() {
+  return {{"simdnorm", [](Arrays& a) { norm_of<Norm::rms>(a).forward(a.x, gated(a.y, a.residual)); }},
+          {"simdnorm_in_two", [](Arrays& a) {
+             norm_of<Norm::rms>(a).forward(a.x, a.y);
+             each_vector(a.x.size(), [&](const auto& load, const auto& store) {
+               store(a.y, load(a.y) * simdnorm::simd::silu(load(a.residual)));
+             });
+           }}};
+}
+/// sum = dz and y = dx of that, of x as z and residual as x. In two, `between` is the norm that forward has kept.
+std::vector<Way> gated_gradients() {
+  return {{"simdnorm",
+           [](Arrays& a) {
+             norm_of<Norm::rms>(a).backward(gated(a.dy, a.x).gradient(a.sum), a.residual, a.moments, a.y,
+                                            a.dgamma, a.workspace);
+           }},
+          {"simdnorm_in_two", [](Arrays& a) {
+             each_vector(a.x.size(), [&](const auto& load, const auto& store) {
+               const auto z = load(a.x), dy = load(a.dy);
+               store(a.y, dy * simdnorm::simd::silu(z));
+               store(a.sum, dy * simdnorm::simd::silu_derivative(z) * load(a.between));
+             });
+             norm_of<Norm::rms>(a).backward(a.y, a.residual, a.moments, a.y, a.dgamma, a.workspace);
+           }}};
+}
+/// y = rms_norm(x * silu(residual))
+std::vector<Way> norms_of_gated() {
+  return {{"simdnorm", [](Arrays& a) { norm_of<Norm::rms>(a).forward(gated(a.x, a.residual), a.y); }},
+          {"simdnorm_in_two", [](Arrays& a) {
+             each_vector(a.x.size(), [&](const auto& load, const auto& store) {
+               store(a.y, load(a.x) * simdnorm::simd::silu(load(a.residual)));
+             });
+             norm_of<Norm::rms>(a).forward(a.y, a.y);
+           }}};
+}
+/// y = dx and sum = dz of that, of between as x and dy as z; residual is what was normalized, and x the gradient of its norm.
+std::vector<Way> gradients_of_gated() {
+  return {{"simdnorm",
+           [](Arrays& a) {
+             norm_of<Norm::rms>(a).backward(a.x, a.residual, a.moments,
+                                            gate_gradients(a.between, a.dy, a.y, a.sum), a.dgamma,
+                                            a.workspace);
+           }},
+          {"simdnorm_in_two", [](Arrays& a) {
+             norm_of<Norm::rms>(a).backward(a.x, a.residual, a.moments, a.y, a.dgamma, a.workspace);
+             each_vector(a.x.size(), [&](const auto& load, const auto& store) {
+               const auto z = load(a.dy), du = load(a.y);
+               store(a.y, du * simdnorm::simd::silu(z));
+               store(a.sum, du * load(a.between) * simdnorm::simd::silu_derivative(z));
+             });
+           }}};
+}
+
 struct Operation {
   const char* name;
   bool forward;
@@ -202,7 +271,11 @@ int main(int argc, char** argv) {
       {"layer_norm_backward_added", false, Norm::layer, added_gradients<Norm::layer>()},
       {"rms_norm_backward_added", false, Norm::rms, added_gradients<Norm::rms>()},
       {"layer_norm_modulated", true, Norm::layer, modulated_norms()},
-      {"layer_norm_backward_modulated", false, Norm::layer, modulated_gradients()}};
+      {"layer_norm_backward_modulated", false, Norm::layer, modulated_gradients()},
+      {"rms_norm_gated", true, Norm::rms, gated_norms()},
+      {"rms_norm_backward_gated", false, Norm::rms, gated_gradients()},
+      {"rms_norm_of_gated", true, Norm::rms, norms_of_gated()},
+      {"rms_norm_backward_of_gated", false, Norm::rms, gradients_of_gated()}};
   for (const Operation& operation : operations) {
     for (const Shape& shape : all_shapes()) {
       const std::string prefix = std::string(operation.name) + "/" + path(shape) + "/";
@@ -225,7 +298,7 @@ int main(int argc, char** argv) {
           Arrays& a = arrays_of(shape);
           simdnorm::LayerNorm<float>(a.x.cols(), 1e-5F).forward(a.residual, a.between);
           norm_of<Norm::layer>(a).forward(a.residual, a.y, a.moments);
-          if (operation.norm == Norm::rms) norm_of<Norm::rms>(a).forward(a.residual, a.y, a.moments);
+          if (operation.norm == Norm::rms) norm_of<Norm::rms>(a).forward(a.residual, a.between, a.moments);
           if (!operation.forward) a.sum = Rows::Random(a.x.rows(), a.x.cols());
           if (way.name != std::string("plain_tensor") && !is_right(operation, way, a)) {
             state.SkipWithError("computes something else");

@@ -69,33 +69,29 @@ TEST_F(EigenGated, BeforeTheNorm) {
 }
 
 TEST_F(EigenGated, GroupsOfLayerNorm) {
-  constexpr Index groups = 5, each = 4;
-  Eigen::MatrixXf values = Eigen::MatrixXf::Random(7, groups * each), out = values, dx_of_values = values,
-                  out_expected = values, dx_expected_of = values;
-  const Eigen::VectorXf scale = Eigen::VectorXf::Random(values.cols()), shift = scale;
-  Eigen::VectorXf dgamma = scale, dbeta = scale;
+  constexpr Index groups = 5;
+  constexpr simdnorm::RowShape side_by_side{7, 20, 7};  // the rows of a matrix by columns
+  const Eigen::MatrixXf values = Eigen::MatrixXf::Random(7, 20);
+  Eigen::MatrixXf out = values, to_x = values, out_expected = values, to_x_expected = values;
+  const Eigen::VectorXf scale = Eigen::VectorXf::Random(20), shift = Eigen::VectorXf::Random(20);
+  Eigen::VectorXf dgamma = scale, dbeta = scale, dgamma_expected = scale, dbeta_expected = scale;
   const simdnorm::GroupedLayerNorm<float> norm(groups, scale, shift);
   norm.forward(values, out, moments);
-  norm.backward(values, values, moments, dx_of_values, dgamma, dbeta);
+  norm.backward(values, values, moments, to_x, dgamma, dbeta);
   EXPECT_EQ(moments.rows(), groups * 7);
-  for (Index column = 0; column < values.cols(); column += each) {
-    const Eigen::VectorXf scale_of = scale.segment(column, each), shift_of = shift.segment(column, each);
-    const simdnorm::LayerNorm<float> of_part(scale_of, shift_of);
-    Moments<float> of_group;
-    Eigen::VectorXf dgamma_of(each), dbeta_of(each);
-    const auto x_part = values.middleCols(column, each);
-    of_part.forward(x_part, out_expected.middleCols(column, each), of_group);
-    of_part.backward(x_part, x_part, of_group, dx_expected_of.middleCols(column, each), dgamma_of, dbeta_of);
-    EXPECT_EQ(dgamma_of, dgamma.segment(column, each));
-    EXPECT_EQ(dbeta_of, dbeta.segment(column, each));
-  }
-  EXPECT_EQ(out, out_expected);
-  EXPECT_EQ(dx_of_values, dx_expected_of);
+  const simdnorm::Strided<const float> rows_of{values.data(), 1, 7};
+  simdnorm::grouped_layer_norm_forward(side_by_side, groups, rows_of, scale.data(), shift.data(), 1e-5F,
+                                       simdnorm::Strided<float>{out_expected.data(), 1, 7});
+  simdnorm::grouped_layer_norm_backward(side_by_side, groups, rows_of, rows_of, scale.data(), moments.data(),
+                                        simdnorm::Strided<float>{to_x_expected.data(), 1, 7},
+                                        dgamma_expected.data(), dbeta_expected.data());
+  EXPECT_TRUE(out == out_expected && to_x == to_x_expected);
+  EXPECT_TRUE(dgamma == dgamma_expected && dbeta == dbeta_expected);
   moments.resize(7);
   support::refused(
       {"GroupedLayerNorm.backward: moments hold 7 rows but x of shape (7, 20) has 7 in each of 5 groups"},
-      [&] { norm.backward(values, values, moments, dx_of_values, dgamma, dbeta); });
-  support::refused({"hidden must be a multiple of groups, but groups is 3 (rows 7, hidden 20)"},
+      [&] { norm.backward(values, values, moments, to_x, dgamma, dbeta); });
+  support::refused({"hidden must be a multiple of groups, but groups is 3 (rows 7, hidden 20"},
                    [&] { simdnorm::GroupedLayerNorm<float>(3, scale, shift).forward(values, out, moments); });
 }
 

@@ -95,7 +95,7 @@ template <class T> struct PlainNorm {
 };
 
 // y = norm(x) * silu(z), and back. x, z, y lie as places say; dx is of X, dz of Z.
-template <Norm norm, class X, class Z, class P, class Y, bool Back = true>
+template <Norm norm, class X, class Z, class P, class Y>
 void check_after(const PlacesOfAll& places, const GateProblem<X, Z, P>& p) {
   using T = simdnorm::compute_t<X, Z, P, Y>;
   const RowShape shape = places.x.shape;
@@ -114,35 +114,33 @@ void check_after(const PlacesOfAll& places, const GateProblem<X, Z, P>& p) {
   ASSERT_EQ(first_unlike(y, places.y.spread(numbers<Y>(products(plain.y, gates.gate)))), -1) << "y";
   ASSERT_EQ(first_difference(moments, plain.moments), -1) << "moments";
 
-  if constexpr (Back) {
-    const std::vector<T> dy = numbers<T>(numbers<Y>(p.in.dy));
-    const std::vector<T> dz_rows = products(products(dy, gates.slope), plain.y);
-    plain.backward(products(dy, gates.gate), x_rows);
-    std::vector<T> dgamma(plain.gamma.size()), dbeta(plain.dbeta.size());
-    const std::vector<Y> dy_stored = places.y.spread(numbers<Y>(p.in.dy));
-    std::vector<X> dx = unwritten_array<X>(places.x.extent());
-    std::vector<Z> dz = unwritten_array<Z>(places.sum.extent());
-    const auto gated_dy = [&] {
-      const auto without = gated(places.y.read(dy_stored), places.residual.read(z));
-      if constexpr (norm == Norm::layer) {
-        return without.gradient(places.sum.write(dz), p.in.beta.data());
-      } else {
-        return without.gradient(places.sum.write(dz));
-      }
-    };
-    gated_backward<norm>(shape, gated_dy(), places.x.read(x), gamma.data(), moments.data(),
-                         places.x.write(dx), dgamma.data(), dbeta.data(), Threads{2});
-    ASSERT_EQ(first_unlike(dx, places.x.spread(numbers<X>(plain.dx))), -1) << "dx";
-    ASSERT_EQ(first_unlike(dz, places.sum.spread(numbers<Z>(dz_rows))), -1) << "dz";
-    if (places.contiguous()) {  // of others the order of the rows' sums is another
-      ASSERT_EQ(first_unlike(dgamma, plain.dgamma), -1) << "dgamma";
-      ASSERT_EQ(first_unlike(dbeta, plain.dbeta), -1) << "dbeta";
+  const std::vector<T> dy = numbers<T>(numbers<Y>(p.in.dy));
+  const std::vector<T> dz_rows = products(products(dy, gates.slope), plain.y);
+  plain.backward(products(dy, gates.gate), x_rows);
+  std::vector<T> dgamma(plain.gamma.size()), dbeta(plain.dbeta.size());
+  const std::vector<Y> dy_stored = places.y.spread(numbers<Y>(p.in.dy));
+  std::vector<X> dx = unwritten_array<X>(places.x.extent());
+  std::vector<Z> dz = unwritten_array<Z>(places.sum.extent());
+  const auto gated_dy = [&] {
+    const auto without = gated(places.y.read(dy_stored), places.residual.read(z));
+    if constexpr (norm == Norm::layer) {
+      return without.gradient(places.sum.write(dz), p.in.beta.data());
+    } else {
+      return without.gradient(places.sum.write(dz));
     }
+  };
+  gated_backward<norm>(shape, gated_dy(), places.x.read(x), gamma.data(), moments.data(), places.x.write(dx),
+                       dgamma.data(), dbeta.data(), Threads{2});
+  ASSERT_EQ(first_unlike(dx, places.x.spread(numbers<X>(plain.dx))), -1) << "dx";
+  ASSERT_EQ(first_unlike(dz, places.sum.spread(numbers<Z>(dz_rows))), -1) << "dz";
+  if (places.contiguous()) {  // of others the order of the rows' sums is another
+    ASSERT_EQ(first_unlike(dgamma, plain.dgamma), -1) << "dgamma";
+    ASSERT_EQ(first_unlike(dbeta, plain.dbeta), -1) << "dbeta";
   }
 }
 
 // y = norm(u), u = x * silu(z), and back.
-template <Norm norm, class X, class Z, class P, class Y>
+template <Norm norm, class X, class Z, class P, class Y, bool All = true>
 void check_before(const PlacesOfAll& places, const GateProblem<X, Z, P>& p) {
   using T = simdnorm::compute_t<X, Z, P, Y>;
   const RowShape shape = places.x.shape;
@@ -162,25 +160,27 @@ void check_before(const PlacesOfAll& places, const GateProblem<X, Z, P>& p) {
     ASSERT_EQ(first_unlike(y, places.y.spread(numbers<Y>(plain.y))), -1) << "y";
     ASSERT_EQ(first_difference(moments, plain.moments), -1) << "moments";
   };
-  std::vector<X> u = unwritten_array<X>(places.sum.extent());
-  const std::vector<X> u_stored = numbers<X>(u_rows);
-  forward(gated(places.x.read(x), places.residual.read(z), places.sum.write(u)), numbers<T>(u_stored));
-  ASSERT_EQ(first_unlike(u, places.sum.spread(u_stored)), -1) << "u";
   forward(gated(places.x.read(x), places.residual.read(z)), u_rows);
+  if constexpr (All) {
+    std::vector<X> u = unwritten_array<X>(places.sum.extent());
+    const std::vector<X> u_stored = numbers<X>(u_rows);
+    forward(gated(places.x.read(x), places.residual.read(z), places.sum.write(u)), numbers<T>(u_stored));
+    ASSERT_EQ(first_unlike(u, places.sum.spread(u_stored)), -1) << "u";
 
-  const std::vector<T> dy = numbers<T>(numbers<Y>(p.in.dy));
-  PlainNorm<T> plain(norm, shape, u_rows, gamma, p.in.beta);
-  plain.backward(dy, u_rows);
-  const std::vector<Y> dy_stored = places.y.spread(numbers<Y>(p.in.dy));
-  std::vector<X> dx = unwritten_array<X>(places.x.extent());
-  std::vector<Z> dz = unwritten_array<Z>(places.sum.extent());
-  const auto of_x = places.x.read(x);
-  const auto of_z = places.residual.read(z);
-  gated_backward<norm>(shape, places.y.read(dy_stored), gated(of_x, of_z), gamma.data(), moments.data(),
-                       gate_gradients(of_x, of_z, places.x.write(dx), places.sum.write(dz)));
-  ASSERT_EQ(first_unlike(dx, places.x.spread(numbers<X>(products(plain.dx, gates.gate)))), -1) << "dx";
-  const std::vector<T> dz_rows = products(products(plain.dx, x_rows), gates.slope);
-  ASSERT_EQ(first_unlike(dz, places.sum.spread(numbers<Z>(dz_rows))), -1) << "dz";
+    const std::vector<T> dy = numbers<T>(numbers<Y>(p.in.dy));
+    PlainNorm<T> plain(norm, shape, u_rows, gamma, p.in.beta);
+    plain.backward(dy, u_rows);
+    const std::vector<Y> dy_stored = places.y.spread(numbers<Y>(p.in.dy));
+    std::vector<X> dx = unwritten_array<X>(places.x.extent());
+    std::vector<Z> dz = unwritten_array<Z>(places.sum.extent());
+    const auto of_x = places.x.read(x);
+    const auto of_z = places.residual.read(z);
+    gated_backward<norm>(shape, places.y.read(dy_stored), gated(of_x, of_z), gamma.data(), moments.data(),
+                         gate_gradients(of_x, of_z, places.x.write(dx), places.sum.write(dz)));
+    ASSERT_EQ(first_unlike(dx, places.x.spread(numbers<X>(products(plain.dx, gates.gate)))), -1) << "dx";
+    const std::vector<T> dz_rows = products(products(plain.dx, x_rows), gates.slope);
+    ASSERT_EQ(first_unlike(dz, places.sum.spread(numbers<Z>(dz_rows))), -1) << "dz";
+  }
 }
 
 template <Norm norm, class X, class Z, class P, class Y> void check_gates() {

@@ -3,6 +3,7 @@
 
 #include <tuple>
 
+#include "../dispatch/call.hpp"
 #include "row.hpp"
 
 namespace simdnorm {
@@ -47,14 +48,14 @@ SIMDNORM_INLINE Index in_tasks(const Blocks& blocks, Index blocks_per_task, Exec
 }
 
 /// Calls f(part, the executor of its rows) for the parts of a call, of as many elements each: many parts, or small ones, are tasks;
-/// of a few large ones each is spread over the threads.
+/// of a few large ones each is spread over the threads. Either executor is an AnyExecutor, so that f is compiled once.
 template <class Executor, class F>
 void each_part(Index count, Index elements, const Executor& executor, const F& f) {
   constexpr Index many = 32, small = 65536;
   if (count >= many || elements < small) {
-    executor(count, elements, [&](Index part) { f(part, Serial{}); });
+    executor(count, elements, [&](Index part) { f(part, any_executor(Serial{})); });
   } else {
-    for (Index part = 0; part < count; ++part) f(part, executor);
+    for (Index part = 0; part < count; ++part) f(part, any_executor(executor));
   }
 }
 
