@@ -1,5 +1,6 @@
-// A norm and its neighbour in one call, against the same in two: an Eigen Array expression that adds or modulates, and
-// simdnorm's norm; and against one Array expression row by row. Float; every shape; forward and backward of both norms.
+// A norm and its neighbour in one call, against the same in two: an Eigen Array expression that adds or modulates, or a loop that
+// turns queries and keys by their positions, and simdnorm's norm; and against one Array expression row by row. Float; every
+// shape; forward and backward of both norms.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -16,16 +17,26 @@ namespace {
 
 using namespace bench;
 using simdnorm::added;
+using simdnorm::branch;
 using simdnorm::gate_gradients;
 using simdnorm::gated;
+using simdnorm::residual_gradients;
 using simdnorm::residual_sum;
+using simdnorm::RotaryPairs;
+using simdnorm::rotated;
+using simdnorm::two_gradients;
+using simdnorm::two_norms;
+using simdnorm::unrotated;
 
 using Rows = Eigen::Array<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
+constexpr Index heads = qk_128.rows_per_token;
+
 struct Arrays {
   Rows x, residual, sum, y, between, dy;
-  Eigen::VectorXf gamma, beta, dgamma, dbeta;
+  Eigen::VectorXf gamma, beta, dgamma, dbeta, dgamma_2, dbeta_2;
   Rows scale, shift, dscale, dshift;  // (samples, hidden)
+  Rows cosines, sines;                // (tokens, hidden / 2), of rows that are heads
   simdnorm::Moments<float> moments;
   simdnorm::Workspace<float> workspace;
 
@@ -40,10 +51,19 @@ struct Arrays {
         beta(Eigen::VectorXf::Random(hidden)),
         dgamma(hidden),
         dbeta(hidden),
+        dgamma_2(hidden),
+        dbeta_2(hidden),
         scale(Rows::Random(rows % 8 == 0 ? 8 : 1, hidden)),
         shift(Rows::Random(scale.rows(), hidden)),
         dscale(scale),
-        dshift(shift) {}
+        dshift(shift),
+        cosines(std::max<Index>(1, rows / heads), hidden / 2),
+        sines(cosines) {
+    simdnorm::rotary_tables(cosines.rows(), hidden, 1e4, cosines.data(), sines.data());
+  }
+  template <RotaryPairs pairs> simdnorm::Rotary<pairs> rotary() const {
+    return {cosines.data(), sines.data(), cosines.rows(), x.cols(), heads, cosines.rows()};
+  }
   Index rows_per_sample() const { return x.rows() / scale.rows(); }
   Index bytes() const { return 4 * x.size() * 4; }  // two operands read, two written; backward three and one
 };
@@ -159,6 +179,61 @@ std::vector<Way> modulated_gradients() {
            }}};
 }
 
+/// y and sum: two norms of x, the other with gamma and beta exchanged
+std::vector<Way> pairs_of_norms() {
+  return {{"simdnorm",
+           [](Arrays& a) { norm_of<Norm::layer>(a).forward(a.x, two_norms(a.y, a.beta, a.gamma, a.sum)); }},
+          {"simdnorm_in_two", [](Arrays& a) {
+             norm_of<Norm::layer>(a).forward(a.x, a.y);
+             simdnorm::LayerNorm<float>(a.beta, a.gamma, 1e-5F).forward(a.x, a.sum);
+           }}};
+}
+/// y = the gradient of residual by both, where x and dy are those of the two; and all dgamma and dbeta.
+std::vector<Way> gradients_of_pairs() {
+  return {{"simdnorm",
+           [](Arrays& a) {
+             norm_of<Norm::layer>(a).backward(two_gradients(a.x, a.beta, a.dy, a.dgamma_2, a.dbeta_2),
+                                              a.residual, a.moments, a.y, a.dgamma, a.dbeta, a.workspace);
+           }},
+          {"simdnorm_in_two", [](Arrays& a) {
+             norm_of<Norm::layer>(a).backward(a.x, a.residual, a.moments, a.y, a.dgamma, a.dbeta,
+                                              a.workspace);
+             simdnorm::LayerNorm<float>(a.beta, a.gamma, 1e-5F)
+                 .backward(a.dy, a.residual, a.moments, added(a.y, a.y), a.dgamma_2, a.dbeta_2, a.workspace);
+           }}};
+}
+/// sum = residual + x * scale, y = norm(sum): layer scale
+std::vector<Way> scaled_sums() {
+  return {{"simdnorm",
+           [](Arrays& a) {
+             norm_of<Norm::layer>(a).forward(
+                 residual_sum(branch(a.x).layer_scale(a.gamma), a.residual, a.sum), a.y);
+           }},
+          {"simdnorm_in_two", [](Arrays& a) {
+             a.sum = a.residual + a.x.rowwise() * a.gamma.transpose().array();
+             norm_of<Norm::layer>(a).forward(a.sum, a.y);
+           }}};
+}
+/// y = dx, sum = dresidual of that, where x is dy, dy what else comes to the sum, and between was the branch; and the gradients of
+/// layer scale and bias.
+std::vector<Way> gradients_of_scaled() {
+  return {{"simdnorm",
+           [](Arrays& a) {
+             norm_of<Norm::layer>(a).backward(
+                 a.x, a.residual, a.moments,
+                 residual_gradients(
+                     a.dy, branch(a.y).dbias(a.dbeta_2).layer_scale(a.gamma, a.between, a.dgamma_2), a.sum),
+                 a.dgamma, a.dbeta, a.workspace);
+           }},
+          {"simdnorm_in_two", [](Arrays& a) {
+             norm_of<Norm::layer>(a).backward(a.x, a.residual, a.moments, added(a.dy, a.sum), a.dgamma,
+                                              a.dbeta, a.workspace);
+             a.y = a.sum.rowwise() * a.gamma.transpose().array();
+             a.dgamma_2 = (a.sum * a.between).colwise().sum().transpose().matrix();
+             a.dbeta_2 = a.y.colwise().sum().transpose().matrix();
+           }}};
+}
+
 /// f on vectors of some arrays of one size, of which each is given as a function that loads, and one that stores, at a place.
 template <class F> void each_vector(Index count, const F& f) {
   using V = simdnorm::simd::Vector<float>;
@@ -225,11 +300,53 @@ std::vector<Way> gradients_of_gated() {
            }}};
 }
 
+/// Rows of `from` turned by the angles of their tokens, or turned back: loops that compilers vectorize.
+template <RotaryPairs pairs, bool back> void turn(const Arrays& a, const Rows& from, Rows& to) {
+  const Index hidden = from.cols(), half = hidden / 2;
+  for (Index r = 0; r < from.rows(); ++r) {
+    const float* const x = from.data() + r * hidden;
+    const float* const cosine = a.cosines.data() + r / heads * half;
+    const float* const sine = a.sines.data() + r / heads * half;
+    float* const y = to.data() + r * hidden;
+    constexpr Index step = pairs == RotaryPairs::halves ? 1 : 2;
+    const Index distance = pairs == RotaryPairs::halves ? half : 1;
+#pragma GCC ivdep
+    for (Index i = 0; i < half; ++i) {
+      const float first = x[i * step], second = x[i * step + distance];
+      const float s = back ? -sine[i] : sine[i];
+      y[i * step] = first * cosine[i] - second * s;
+      y[i * step + distance] = second * cosine[i] + first * s;
+    }
+  }
+}
+/// y = R(rms_norm(x)): queries and keys, whose rows are heads
+template <RotaryPairs pairs> std::vector<Way> rotated_norms() {
+  return {
+      {"simdnorm", [](Arrays& a) { norm_of<Norm::rms>(a).forward(a.x, rotated(a.y, a.rotary<pairs>())); }},
+      {"simdnorm_in_two", [](Arrays& a) {
+         norm_of<Norm::rms>(a).forward(a.x, a.y);
+         turn<pairs, false>(a, a.y, a.y);
+       }}};
+}
+/// y = the gradient of residual, where x is the gradient of R(rms_norm(residual)); and dgamma.
+template <RotaryPairs pairs> std::vector<Way> rotated_gradients() {
+  return {{"simdnorm",
+           [](Arrays& a) {
+             norm_of<Norm::rms>(a).backward(unrotated(a.x, a.rotary<pairs>()), a.residual, a.moments, a.y,
+                                            a.dgamma, a.workspace);
+           }},
+          {"simdnorm_in_two", [](Arrays& a) {
+             turn<pairs, true>(a, a.x, a.between);
+             norm_of<Norm::rms>(a).backward(a.between, a.residual, a.moments, a.y, a.dgamma, a.workspace);
+           }}};
+}
+
 struct Operation {
   const char* name;
   bool forward;
   Norm norm;
   std::vector<Way> ways;
+  bool of_heads = false;
 };
 
 /// Only the arrays of one shape exist at a time.
@@ -272,12 +389,22 @@ int main(int argc, char** argv) {
       {"rms_norm_backward_added", false, Norm::rms, added_gradients<Norm::rms>()},
       {"layer_norm_modulated", true, Norm::layer, modulated_norms()},
       {"layer_norm_backward_modulated", false, Norm::layer, modulated_gradients()},
+      {"layer_norm_two", true, Norm::layer, pairs_of_norms()},
+      {"layer_norm_backward_two", false, Norm::layer, gradients_of_pairs()},
+      {"layer_norm_of_scaled_sum", true, Norm::layer, scaled_sums()},
+      {"layer_norm_backward_of_scaled_sum", false, Norm::layer, gradients_of_scaled()},
       {"rms_norm_gated", true, Norm::rms, gated_norms()},
       {"rms_norm_backward_gated", false, Norm::rms, gated_gradients()},
       {"rms_norm_of_gated", true, Norm::rms, norms_of_gated()},
-      {"rms_norm_backward_of_gated", false, Norm::rms, gradients_of_gated()}};
+      {"rms_norm_backward_of_gated", false, Norm::rms, gradients_of_gated()},
+      {"rms_norm_rotated_halves", true, Norm::rms, rotated_norms<RotaryPairs::halves>(), true},
+      {"rms_norm_rotated_neighbours", true, Norm::rms, rotated_norms<RotaryPairs::interleaved>(), true},
+      {"rms_norm_backward_rotated_halves", false, Norm::rms, rotated_gradients<RotaryPairs::halves>(), true},
+      {"rms_norm_backward_rotated_neighbours", false, Norm::rms,
+       rotated_gradients<RotaryPairs::interleaved>(), true}};
   for (const Operation& operation : operations) {
     for (const Shape& shape : all_shapes()) {
+      if (operation.of_heads && shape.model.rows_per_token != heads) continue;
       const std::string prefix = std::string(operation.name) + "/" + path(shape) + "/";
       const auto time = [&](const std::string& name, const std::function<void(benchmark::State&)>& loop) {
         benchmark::RegisterBenchmark((prefix + name).c_str(), loop);

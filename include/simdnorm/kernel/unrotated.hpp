@@ -12,9 +12,11 @@ namespace simdnorm {
 inline constexpr Index unrotated_limit = 1024;
 
 /// Turns back the pairs of some contiguous rows, and keeps them in T, row by row, `stride` apart.
-template <RotaryPairs Pairs, class Rows, class U, class C>
-SIMDNORM_INLINE void turn_back(const Rows& rows, Index dim, const LoadedRows<U>& source,
-                               const RowAngles<Rows, C>& angles, typename Rows::Scalar* kept, Index stride) {
+template <RotaryPairs Pairs, class Rows, class U, class Block, class C>
+SIMDNORM_NOINLINE void turn_back(Rows rows, Index dim, LoadedRows<U> source,
+                                 const BlockAngles<Block, C>& angles_of_block, typename Rows::Scalar* kept,
+                                 Index stride) {
+  const RowAngles<Rows, C> angles(rows, angles_of_block);
   using Vector = typename Rows::Vector;
   const auto keep = [&](auto at, Vector values) SIMDNORM_INLINE_LAMBDA {
     simd::store(at.lanes, kept + at.row * stride + at.column, values);
@@ -132,8 +134,7 @@ SIMDNORM_INLINE void with_block(const Block& block, const UnrotatedRows<U, Pairs
     constexpr Index most = std::max<Index>(4 * unrotated_limit, 8 * 1536 / static_cast<Index>(sizeof(T)));
     alignas(64) T kept[static_cast<std::size_t>(most)];
     block.template mapped<2>([&](const auto& rows, int first) {
-      turn_back<Pairs>(rows, dim, a.source, RowAngles<std::decay_t<decltype(rows)>, C>(rows, angles),
-                       kept + first * dim, dim);
+      turn_back<Pairs>(rows, dim, a.source, angles, kept + first * dim, dim);
     });
     run(TurnedBackAlong<T, U>{a.source, kept, block.first_row, dim, dim});
   }
