@@ -4,6 +4,7 @@
 #include "check.hpp"
 #include "kernel/backward.hpp"
 #include "kernel/branch.hpp"
+#include "kernel/from_output.hpp"
 #include "kernel/gated.hpp"
 #include "kernel/gathered.hpp"
 #include "kernel/mapped.hpp"
@@ -21,9 +22,9 @@ namespace simdnorm {
 /// rstd = 1/sqrt(sum((x - mean)^2)/hidden + epsilon).
 ///
 /// x, y: rows, a pointer or a Strided each, see RowShape. gamma, beta: (hidden), nullptr for 1 and 0. Each of the four
-/// holds float, double, BFloat16 or Float16, whatever the others hold. x may also be residual_sum(...) of
-/// kernel/residual_sum.hpp, branch(...) of kernel/branch.hpp or gathered(...) of kernel/gathered.hpp, y added(...) of
-/// kernel/residual_add.hpp, branch(...), mapped(...) of kernel/mapped.hpp, rotated(...) of kernel/rotated.hpp, or, as codes of 8 bits, per_token(...) or per_tensor(...) of kernel/quantize.hpp.
+/// holds float, double, BFloat16 or Float16, whatever the others hold. Of kernel/, x may also be residual_sum(...), branch(...)
+/// or gathered(...), y added(...), branch(...), gathered(...), mapped(...), rotated(...), two_norms(...), or, as codes of 8 bits,
+/// per_token(...) or per_tensor(...) of quantize.hpp, and either gated(...): each is told in the header of its name.
 /// moments: (rows), what backward needs; nullptr where nobody does.
 /// y may be x, if both hold the same type or types of the same size; nothing else may overlap.
 ///
@@ -58,9 +59,10 @@ void layer_norm_forward(RowShape shape, const X& x, Gamma gamma, Beta beta,
 /// dy, x, dx: rows. gamma: (hidden), nullptr for 1. Each of the four holds float, double, BFloat16 or Float16, of which
 /// double asks for moments of double. moments: (rows), as forward kept them.
 /// dgamma, dbeta: (hidden), nullptr for one that is not wanted; both float or both double, whatever else holds.
-/// dx may be dy or x, if both hold the same type or types of the same size; nothing else may overlap. It may also be
-/// added(...) or residual_gradients(...) of kernel/residual_add.hpp, or branch(...) of kernel/branch.hpp. x may be what x of
-/// forward was, but a sum that was kept is given as it was kept.
+/// dx may be dy or x, if both hold the same type or types of the same size; nothing else may overlap. Of kernel/, it may also be
+/// added(...) or residual_gradients(...) of residual_add.hpp, branch(...), gathered(...) or gate_gradients(...) of gated.hpp; dy
+/// gathered(...), unrotated(...), two_gradients(...) of two_norms.hpp, or gated(...).gradient(...); x from_output(...), where y was
+/// kept instead, or what x of forward was, but a sum that was kept is given as it was kept.
 ///
 /// Computes as forward does, in the moments' type T. dgamma and dbeta are kept in twice T's precision; at most two rows
 /// (four, where rows lie side by side) are added in T before. The order of the sums depends on the shape and on which of

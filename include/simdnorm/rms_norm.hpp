@@ -4,6 +4,7 @@
 #include "check.hpp"
 #include "kernel/backward.hpp"
 #include "kernel/branch.hpp"
+#include "kernel/from_output.hpp"
 #include "kernel/gated.hpp"
 #include "kernel/gathered.hpp"
 #include "kernel/mapped.hpp"

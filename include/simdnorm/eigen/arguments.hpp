@@ -2,6 +2,7 @@
 // a view.
 #pragma once
 
+#include "../kernel/from_output.hpp"
 #include "../kernel/mapped.hpp"
 #include "../kernel/quantize.hpp"
 #include "../kernel/residual_add.hpp"
@@ -120,8 +121,20 @@ residual_gradients(const Dsum& dsum, const TensorBranch<X, B, L, M, R>& dx, Dres
   return {view(dsum), dx, {dresidual}, nullptr};
 }
 
+template <class Y> struct TensorFromOutput {
+  View<const Y> y;
+  double least_gamma;
+};
+/// As x of a backward, y of the forward: see kernel/from_output.hpp. beta is that of the functor.
+///   norm.backward(dy, from_output(y), moments, dx, dgamma, dbeta);
+template <class Y, class = std::enable_if_t<has_memory<Y>()>>
+TensorFromOutput<Y> from_output(const Y& y, double least_gamma = 1e-5) {
+  return {{y}, least_gamma};
+}
+
 // --- what a call asks of an argument ---
 
+template <class Y> const Y& shape_of(const TensorFromOutput<Y>& x) { return x.y.object; }
 template <class X, class R, class S, class B, class A>
 const auto& shape_of(const TensorResidualSum<X, R, S, B, A>& sum) {
   return shape_of(sum.x);
@@ -161,6 +174,11 @@ template <class Call, class S, class X, class R, class A>
 auto as_rows(const Call& call, const char* name, const TensorResidualGradients<S, X, R, A>& a) {
   return ResidualGradients{as_rows(call, "dsum", a.dsum), as_rows(call, name, a.dx),
                            as_rows(call, "dresidual", a.dresidual), a.residual_scale};
+}
+
+template <class Call, class Y>
+auto as_rows(const Call& call, const char* name, const TensorFromOutput<Y>& a) {
+  return FromOutput{as_rows(call, name, a.y), call.beta(), a.least_gamma};
 }
 
 }  // namespace simdnorm

@@ -167,6 +167,7 @@ template <class P> class NormFunctor {
     template <class Z> auto written_rows_of_numbers(const char* name, Z& object) const {
       return numbers_of_rows(name, operand<stored_t<Z>>(object));
     }
+    const Stored* beta() const { return norm.beta_.data; }
     /// Arrays (hidden): bias or layer_scale; dgamma, dbeta, dbias or dlayer_scale.
     template <class Z> auto read_vector(const char* name, const Z& object) const {
       static_assert(has_memory<Z>(),
