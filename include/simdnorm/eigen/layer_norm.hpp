@@ -11,17 +11,18 @@ namespace simdnorm {
 ///
 /// P is the type of gamma and beta: float, double, Eigen::bfloat16 or Eigen::half. x, y, dy and dx bring their own, each
 /// one of these; T, which the call computes in and Moments hold, is double if one of them or P is double, else float.
-/// Casting: RoundOnce, RoundXhat or OnePlusGamma (kernel/epilogue.hpp). What layer_norm_forward and layer_norm_backward take besides
-/// rows, such as residual_sum(x, residual, sum) as x, is made of objects by functions of the same names: see arguments.hpp,
-/// branch.hpp, gated.hpp, rotary.hpp and two_norms.hpp. The functor is a view: gamma and beta must outlive it; copies are cheap.
+/// Casting: RoundOnce, RoundXhat or OnePlusGamma (kernel/epilogue.hpp). What layer_norm_forward and layer_norm_backward take
+/// besides rows, such as residual_sum(x, residual, sum) as x, is made of objects by functions of the same names: see
+/// arguments.hpp, branch.hpp, gated.hpp, rotary.hpp and two_norms.hpp. The functor is a view: gamma and beta must outlive it;
+/// copies are cheap.
 /// x, and dy, may be an expression, x * a + b for example, of tensors, or of matrices in the storage order of y: its elements are
 /// computed row block by row block, in the cache, and no tensor of them is made. It must give the same elements each time, as
 /// random numbers do not. What Eigen evaluates as a whole, a product for example, it evaluates before, in memory of its own, on
-/// this thread. The bits are those of the norm of what Eigen evaluates the expression to, where it is made of + - * /; other functions of Eigen
-/// (the root of floats, exp) may differ in the last bits between its packets and its single numbers, and which of them computes an
-/// element depends on its place in its row here, on its place in the tensor there. y may be an operand where each element needs no
-/// element of y but that at its own place; other overlap of y with what an expression reads is found for operands of
-/// element-wise operations alone.
+/// this thread. The bits are those of the norm of what Eigen evaluates the expression to, where it is made of + - * /; other
+/// functions of Eigen (the root of floats, exp) may differ in the last bits between its packets and its single numbers, and which
+/// of them computes an element depends on its place in its row here, on its place in the tensor there. y may be an operand where
+/// each element needs no element of y but that at its own place; other overlap of y with what an expression reads is found for
+/// operands of element-wise operations alone.
 /// Objects: Tensor, TensorMap, TensorRef, TensorFixedSize of rank 1 to 6, Matrix, Array, Map, Ref, Block; row-major
 /// or column-major. A matrix is (rows, columns), a vector has rank 1. gamma, beta, dgamma and dbeta have one element
 /// for each normalized place, in storage order.

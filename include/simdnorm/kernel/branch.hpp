@@ -40,8 +40,8 @@ struct Branch {
   template <class Values> Branch<X, Bias, Values, Mask, RowScale> layer_scale(Values values) const {
     return {x, bias_values, values, mask, row_scale_values};
   }
-  /// The same of dx, and, in dlayer_scale, (hidden), float or double, the gradient of the values: the sum over rows of the gradient
-  /// of the product times `of`, what they multiplied in forward: rows, or branch(x).bias(b).
+  /// The same of dx, and, in dlayer_scale, (hidden), float or double, the gradient of the values: the sum over rows of the
+  /// gradient of the product times `of`, what they multiplied in forward: rows, or branch(x).bias(b).
   template <class P, class Of, class G>
   Branch<X, Bias, LearnedLayerScale<P, Of, G>, Mask, RowScale> layer_scale(P* values, Of of,
                                                                            G* dlayer_scale) const {

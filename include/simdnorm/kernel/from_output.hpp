@@ -64,15 +64,15 @@ template <class Y, class B> FromOutput(Y, B, double) -> FromOutput<Y, B>;
 /// As x of a backward: y of the forward stands in its place, which then need not be kept; of the moments rstd is read alone.
 ///   layer_norm_backward(shape, dy, from_output(y, beta), gamma, moments, dx, dgamma, dbeta);
 ///   rms_norm_backward(shape, dy, from_output(y), gamma, moments, dx, dgamma);
-/// y: rows, a pointer or a Strided, of any type of numbers, as forward wrote them: not changed since, mapped by no function, added to
-/// nothing. beta: (hidden), as forward took it; nullptr for 0. gamma is that of the call. dx may be y, or dy. Casting: RoundOnce or
-/// OnePlusGamma, as of forward.
+/// y: rows, a pointer or a Strided, of any type of numbers, as forward wrote them: not changed since, mapped by no function,
+/// added to nothing. beta: (hidden), as forward took it; nullptr for 0. gamma is that of the call. dx may be y, or dy. Casting:
+/// RoundOnce or OnePlusGamma, as of forward.
 ///
-/// Computes xhat = (y - beta) / gamma' in T, each operation rounded by itself, where gamma' is gamma (1 + gamma, of OnePlusGamma),
-/// or least_gamma with its sign where it is smaller than that. The rest is that of the call with x.
-/// xhat is off by about u * (|xhat| + |beta / gamma'|), where u is what y was rounded by: 2^-24 of float, 2^-8 of bfloat16, 2^-11 of
-/// fp16. So where |gamma| is far below |beta| little of x is left in y; with beta of 0, all until y becomes subnormal. Where |gamma|
-/// is below least_gamma, xhat is too small by |gamma| / least_gamma: of gamma = 0 nothing of x is in y, xhat is 0, and so is dgamma
+/// Computes xhat = (y - beta) / gamma' in T, each operation rounded by itself, where gamma' is gamma (1 + gamma, of
+/// OnePlusGamma), or least_gamma with its sign where it is smaller than that. The rest is that of the call with x. xhat is off by
+/// about u * (|xhat| + |beta / gamma'|), where u is what y was rounded by: 2^-24 of float, 2^-8 of bfloat16, 2^-11 of fp16. So
+/// where |gamma| is far below |beta| little of x is left in y; with beta of 0, all until y becomes subnormal. Where |gamma| is
+/// below least_gamma, xhat is too small by |gamma| / least_gamma: of gamma = 0 nothing of x is in y, xhat is 0, and so is dgamma
 /// of that column.
 /// Errors: those of the call, of y for x; a least_gamma that is not above 0 as a float: std::invalid_argument.
 /// Source: the memory_efficient norms of NVIDIA Apex, which clamp gamma by 1e-5 too.
