@@ -141,7 +141,8 @@ void grouped_backward(const Check& check, Index groups, const Dy& dy, const X& x
 /// Forward: layer_norm_forward of each of `groups` equal parts of the hidden dimension by itself, with its part of gamma and
 /// beta: mean and rstd are those of hidden / groups columns.
 ///
-/// x, y: all that layer_norm_forward takes, but dropped(...) and per_token(...). gamma, beta: (hidden). moments: (groups, rows).
+/// x: rows, residual_sum(...), gathered(...) or gated(...); y: rows, added(...), gathered(...), mapped(...), gated(...) or
+/// per_tensor(...). gamma, beta: (hidden). moments: (groups, rows).
 ///
 /// The bits are those of layer_norm_forward of each part by itself; so are T, precision, and what may be what.
 /// Errors: those of layer_norm_forward; groups below 1, or hidden that is no multiple of groups: std::invalid_argument, before
@@ -162,7 +163,8 @@ void grouped_layer_norm_forward(RowShape shape, Index groups, const X& x, Gamma 
 
 /// Backward: layer_norm_backward of each part by itself.
 ///
-/// dy, x, dx: all that layer_norm_backward takes, but dropped(...). moments: (groups, rows), as forward kept them. dgamma, dbeta:
+/// dy, x, dx: rows; dy and x also gathered(...) or gated(...), dx added(...), residual_gradients(...), gathered(...) or
+/// gate_gradients(...). moments: (groups, rows), as forward kept them. dgamma, dbeta:
 /// (hidden). The workspace is one of grouped_workspace_bytes<T>(shape, groups); without it each group allocates its own.
 /// All else: as layer_norm_backward, and its bits.
 template <class Casting = RoundOnce, class Dy, class X, class Gamma, class T, class Dx,
