@@ -90,9 +90,9 @@ TEST(Grouped, OfGates) {
   EXPECT_EQ(first_unlike(dgamma, dgamma_expected), -1);
 }
 
-// What else is an argument, from a column on.
+// What else is an argument, from a column on; gates from a row on, as modulated norms take them.
 TEST(Grouped, OfOtherArguments) {
-  float a[8] = {}, b[8] = {};
+  float a[24] = {}, b[24] = {};
   const Strided<const float> rows{a, 8, 2};
   const Strided<float> out{b, 8, 1};
   const auto sum = simdnorm::columns_from(residual_sum(rows, rows, out).bias(a).alpha(3), 2);
@@ -114,6 +114,12 @@ TEST(Grouped, OfOtherArguments) {
   const auto gate = simdnorm::columns_from(gated(rows, rows, out), 1);
   EXPECT_TRUE(gate.x.data == a + 2 && gate.z.data == a + 2 && gate.u.data == b + 1);
   EXPECT_EQ(simdnorm::columns_from(gated(rows, rows).gradient(out, b), 2).beta, b + 2);
+  const RowShape shape{3, 4};
+  const auto later = simdnorm::rows_from(shape, gated(rows, rows, out), 2);
+  EXPECT_TRUE(later.x.data == a + 16 && later.z.data == a + 16 && later.u.data == b + 16);
+  const auto later_gradients = simdnorm::rows_from(shape, gate_gradients(rows, rows, out, out), 1);
+  EXPECT_TRUE(later_gradients.x.data == a + 8 && later_gradients.z.data == a + 8 &&
+              later_gradients.dx.data == b + 8 && later_gradients.dz.data == b + 8);
 }
 
 TEST(Grouped, ErrorsComeBeforeAnythingIsWritten) {

@@ -8,6 +8,7 @@
 namespace {
 
 using namespace fusion;
+using simdnorm::RoundOnce;
 constexpr RotaryPairs halves = RotaryPairs::halves, interleaved = RotaryPairs::interleaved;
 
 TEST(Rotary, OfHalvesHasTheBitsOfTheComposition) {
@@ -75,16 +76,17 @@ TEST(Rotary, OfModulatedNorms) {
   const Turns<halves, float> turns(rows, heads, hidden, true);
   std::vector<float> y(in.x.size()), expected = y, dx = y, dx_expected = y;
   std::vector<RowMoments<float>> moments = no_moments<float>(rows);
-  simdnorm::modulated_rms_norm_forward({rows, hidden}, items, in.x.data(), scale.data(), 1e-6F,
-                                       expected.data());
-  simdnorm::modulated_rms_norm_forward({rows, hidden}, items, in.x.data(), scale.data(), 1e-6F,
-                                       rotated(y.data(), turns.rotary), moments.data());
+  simdnorm::modulated_rms_norm_forward<RoundOnce>({rows, hidden}, items, in.x.data(), scale.data(), 1e-6F,
+                                                  expected.data());
+  simdnorm::modulated_rms_norm_forward<RoundOnce>({rows, hidden}, items, in.x.data(), scale.data(), 1e-6F,
+                                                  rotated(y.data(), turns.rotary), moments.data());
   EXPECT_EQ(first_unlike(y, turns.turned(expected, hidden, false)), -1);
   const std::vector<float> dn = turns.turned(in.dy, hidden, true);
-  simdnorm::modulated_rms_norm_backward({rows, hidden}, items, dn.data(), in.x.data(), scale.data(),
-                                        moments.data(), dx_expected.data());
-  simdnorm::modulated_rms_norm_backward({rows, hidden}, items, unrotated(in.dy.data(), turns.rotary),
-                                        in.x.data(), scale.data(), moments.data(), dx.data());
+  simdnorm::modulated_rms_norm_backward<RoundOnce>({rows, hidden}, items, dn.data(), in.x.data(),
+                                                   scale.data(), moments.data(), dx_expected.data());
+  simdnorm::modulated_rms_norm_backward<RoundOnce>({rows, hidden}, items,
+                                                   unrotated(in.dy.data(), turns.rotary), in.x.data(),
+                                                   scale.data(), moments.data(), dx.data());
   EXPECT_EQ(first_unlike(dx, dx_expected), -1);
 }
 

@@ -1,4 +1,4 @@
-// The totals of dgamma and dbeta in their workspace. (What is summed: backward_test.)
+// The totals of what backward sums, in their workspace. (What is summed: backward_test.)
 #include <simdnorm/kernel/epilogue.hpp>
 #include <simdnorm/kernel/parameter_gradient.hpp>
 
@@ -24,23 +24,26 @@ template <class T> struct Totals : testing::Test {};
 using Elements = testing::Types<float, double>;
 TYPED_TEST_SUITE(Totals, Elements);
 
-// Each segment has the arrays of its gradients, and clears these alone: two of LayerNorm, one of RMSNorm.
-template <class T, bool Beta> void check_segments(Index hidden, Index gradients) {
+// Each segment has the arrays of its terms, and clears these alone: two of LayerNorm, one of RMSNorm.
+template <class T, class... Term> void check_segments(Index hidden) {
+  constexpr Index gradients = static_cast<Index>(sizeof...(Term));
   const Index of_segment = gradients * padded_hidden(hidden) * (sizeof(T) == 8 ? 2 : 1);
   EXPECT_EQ(workspace_bytes<T>(3, hidden, gradients), 3 * of_segment * 8);
-  using Gradient = ParameterGradient<T, simd::DefaultArch, Beta, RoundOnce::Xhat<T>>;
+  using Gradient = ParameterGradient<T, simd::DefaultArch, Term...>;
   for (Index segment : {0, 1, 2}) {
     std::vector<double> memory(static_cast<std::size_t>(3 * of_segment), 7.0);
-    const auto begun = Gradient(hidden, memory.data()).begin(segment);
-    EXPECT_EQ(begun.gamma, memory.data() + segment * of_segment);
+    const auto begun = Gradient(hidden, memory.data(), Term{}...).begin(segment);
+    for (Index i = 0; i < gradients; ++i)
+      EXPECT_EQ(begun.of_term[i], memory.data() + segment * of_segment + i * padded_hidden(hidden));
     for (Index i = 0; i < 3 * of_segment; ++i)
       EXPECT_EQ(memory[static_cast<std::size_t>(i)], i / of_segment == segment ? 0.0 : 7.0) << i;
   }
 }
 TYPED_TEST(Totals, OfASegmentAreItsOwn) {
   for (Index hidden : {1, 2, 16, 17, 18, 100}) {
-    check_segments<TypeParam, true>(hidden, 2);
-    check_segments<TypeParam, false>(hidden, 1);
+    using OfGamma = GammaTerm<RoundOnce::Xhat<TypeParam>>;
+    check_segments<TypeParam, OfGamma, BetaTerm>(hidden);
+    check_segments<TypeParam, OfGamma>(hidden);
   }
 }
 

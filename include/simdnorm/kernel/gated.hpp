@@ -48,11 +48,13 @@ template <class X, class Z, class Dx, class Dz> GateGradients(X, Z, Dx, Dz) -> G
 ///   gated(dy, z).gradient(dz, beta), where norm(x) has forward's bits; beta: what forward of LayerNorm had, nullptr for none:
 ///     rms_norm_forward(shape, x, gamma, epsilon, gated(y, z), moments);
 ///     rms_norm_backward(shape, gated(dy, z).gradient(dz), x, gamma, moments, dx, dgamma);
-///   x of a forward, or of residual_sum: the norm of u = x * silu(z), which is kept, rounded to its type, where a third argument
+///   x of a forward: the norm of u = x * silu(z), which is kept, rounded to its type, where a third argument
 ///   says so, and else made again each time that it is read; x of its backward is u, or gated(x, z), dx gate_gradients.
 /// What is gated, z, u, dz: rows, a pointer or a Strided each, of any types of numbers.
 /// y may be x or z; u may be x or z, and y the one of them that u is not. dz may be dy or z, and dx the other, but with dz
 /// neither may be x. All where both hold types of one size.
+/// silu, which costs several times what the norm does, is computed once a call, but of a gated x that is not kept, nor y of T, and
+/// of dy whose dx or dz does not hold T, twice.
 /// Each operation is rounded by itself, in T of the call, products from left to right; silu is that of simd_silu.hpp. A y, and a
 /// dz, that is NaN is the canonical one. A gate of -Inf is -0, silu's limit: only what is not finite is NaN then.
 /// Errors: those of the call; a missing operand, or any other overlap: std::invalid_argument, before anything is written.
@@ -65,7 +67,7 @@ Gated<X, Z, U> gated(X x, Z z, U u = {}) {
   return {x, z, u};
 }
 
-/// As dx of a backward, or of residual_gradients, whose x was gated(x, z): with du, the gradient of x * silu(z),
+/// As dx of a backward whose x was gated(x, z): with du, the gradient of x * silu(z),
 /// dx = du * silu(z) and dz = du * x * silu'(z):
 ///   rms_norm_forward(shape, gated(x, z), gamma, epsilon, y, moments);
 ///   rms_norm_backward(shape, dy, gated(x, z), gamma, moments, gate_gradients(x, z, dx, dz), dgamma);
@@ -165,6 +167,11 @@ auto gradient_source_of(const GatedGradient<Strided<const Dy>, Strided<const Z>,
   const element_or_t<B, P>* const beta = a.beta;
   return gate_gradient_rows<T>(gated_dy, epilogue_of<Statistic, Casting, X>(gamma, beta), a.dz, dx);
 }
+template <class Dy, class X, class Z, class U>
+const Gated<X, Z, Strided<U>>& beside(const Dy&, const Gated<X, Z, Strided<U>>& x) {
+  static_assert(std::is_void_v<U>, "simdnorm: x of a backward is u, which forward has kept, or gated(x, z)");
+  return x;
+}
 /// dx and dz may be written before x is read for the last time.
 template <class Dy, class Z, class Dz, class B, class X>
 StillRead<X> beside(const GatedGradient<Dy, Z, Dz, B>&, const X& x) {
@@ -177,7 +184,6 @@ void with_sink(RowShape shape, const Read& read, const Gated<Strided<U>, Strided
   with_mapped<Rows, Blocks>(shape, std::tuple_cat(read, operands_of(a.z)), a.x,
                             TimesGate<LoadedRows<Z>>{{a.z}}, run);
 }
-/// As one of the results of a residual_gradients.
 template <class T, class X, class Z, class Dx, class Dz>
 auto sink_of(const GateGradients<Strided<const X>, Strided<const Z>, Strided<Dx>, Strided<Dz>>& a) {
   return GateGradientsSink<LoadedRows<X>, LoadedRows<Z>, StoredRows<Dx>, StoredRows<Dz>>{
