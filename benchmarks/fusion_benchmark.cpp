@@ -310,7 +310,9 @@ template <RotaryPairs pairs, bool back> void turn(const Arrays& a, const Rows& f
     float* const y = to.data() + r * hidden;
     constexpr Index step = pairs == RotaryPairs::halves ? 1 : 2;
     const Index distance = pairs == RotaryPairs::halves ? half : 1;
+#if defined(__GNUC__) && !defined(__clang__)  // clang has no such pragma, and compares the addresses itself
 #pragma GCC ivdep
+#endif
     for (Index i = 0; i < half; ++i) {
       const float first = x[i * step], second = x[i * step + distance];
       const float s = back ? -sine[i] : sine[i];
