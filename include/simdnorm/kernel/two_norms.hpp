@@ -45,7 +45,7 @@ template <class First, class Second> struct TwoSinks {
   template <class Block> SIMDNORM_INLINE const TwoSinks& begin(const Block&) const { return *this; }
   template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
 };
-/// Rows, which may be written past the caches where the lines of both begin at the same columns.
+/// Rows, which may be written past the caches where the lines of both begin at the same columns, and a vector is one.
 template <class U, class V> struct TwoStoredRows : TwoSinks<StoredRows<U>, StoredRows<V>> {
   Strided<U> operand;
   TwoStoredRows(const Strided<U>& y, const Strided<V>& y_2)
@@ -225,7 +225,10 @@ template <int Rows, class Blocks, class Read, class U, class P, class B, class V
 void with_sink(RowShape shape, const Read& read, const TwoNorms<Strided<U>, P, B, Strided<V>>& a,
                const Run& run) {
   const TwoStoredRows<U, V> sink{a.y, a.y_2};
-  if constexpr (!Blocks::across && sizeof(U) == sizeof(V)) {
+  // Lines of two arrays written in turns must be written whole: parts of them may cost several times as much.
+  using Vector = simd::Vector<typename Blocks::Scalar, typename Blocks::Architecture>;
+  constexpr bool whole_lines = Vector::width * static_cast<Index>(sizeof(U)) == simd::cache_line;
+  if constexpr (!Blocks::across && whole_lines && sizeof(U) == sizeof(V)) {
     const auto lines = [](const auto& rows) {
       return std::pair{reinterpret_cast<std::uintptr_t>(rows.data) % simd::cache_line,
                        rows.outer * static_cast<Index>(sizeof(U)) % simd::cache_line};
