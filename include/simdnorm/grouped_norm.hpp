@@ -17,6 +17,7 @@ namespace simdnorm {
 
 /// An array (hidden), and an argument, from a column on.
 constexpr std::nullptr_t columns_from(std::nullptr_t, Index /*column*/) { return nullptr; }
+constexpr BetaNotGiven columns_from(BetaNotGiven none, Index /*column*/) { return none; }
 template <class P> constexpr P* columns_from(P* values, Index column) {
   return values == nullptr ? nullptr : values + column;
 }

@@ -74,7 +74,7 @@ auto as_rows(const Call& call, const char* name, const TensorGated<X, Z, U>& a) 
 template <class Call, class Dy, class Z, class Dz>
 auto as_rows(const Call& call, const char* name, const TensorGatedGradient<Dy, Z, Dz>& a) {
   return GatedGradient{gated_rows(call, name, a.dy), as_rows(call, "z", a.z), as_rows(call, "dz", a.dz),
-                       nullptr};
+                       BetaNotGiven{}};
 }
 template <class Call, class X, class Z, class Dx, class Dz>
 auto as_rows(const Call& call, const char* name, const TensorGateGradients<X, Z, Dx, Dz>& a) {

@@ -10,8 +10,15 @@ namespace simdnorm {
 
 // --- as arguments ---
 
+/// In the place of a beta: that of RMSNorm, which has none. (LayerNorm asks for one, nullptr if need be: without it dz would be
+/// wrong.)
+struct BetaNotGiven {
+  template <class P> constexpr operator P*() const { return nullptr; }
+};
+template <> struct ElementOf<BetaNotGiven> { using type = void; };
+
 /// As dy of a backward whose y was gated. Made by Gated::gradient.
-template <class Dy, class Z, class Dz, class Beta = std::nullptr_t> struct GatedGradient {
+template <class Dy, class Z, class Dz, class Beta = BetaNotGiven> struct GatedGradient {
   Dy dy;
   Z z;
   Dz dz;
@@ -26,7 +33,7 @@ template <class X, class Z, class U = std::nullptr_t> struct Gated {
   U u;
 
   /// As dy of a backward: dz, too, is written. beta: what forward had, of LayerNorm.
-  template <class Dz, class Beta = std::nullptr_t, class = element_t<Dz>>
+  template <class Dz, class Beta = BetaNotGiven, class = element_t<Dz>>
   GatedGradient<X, Z, Dz, Beta> gradient(Dz dz, Beta beta = {}) const {
     return {x, z, dz, beta};
   }
@@ -162,7 +169,9 @@ template <class T, class Statistic, class Casting, class X, class P, class Dy, c
           class Dx>
 auto gradient_source_of(const GatedGradient<Strided<const Dy>, Strided<const Z>, Strided<Dz>, B>& a,
                         const P* gamma, const Dx& dx) {
-  static_assert(Statistic::centered || std::is_null_pointer_v<B>, "simdnorm: RMSNorm has no beta");
+  static_assert(Statistic::centered || std::is_void_v<element_t<B>>, "simdnorm: RMSNorm has no beta");
+  static_assert(!Statistic::centered || !std::is_same_v<B, BetaNotGiven>,
+                "simdnorm: gated(dy, z).gradient(dz, beta) of LayerNorm needs forward's beta, or nullptr");
   const GatedTerm gated_dy{LoadedRows<Dy>{a.dy}, LoadedRows<Z>{a.z}};
   const element_or_t<B, P>* const beta = a.beta;
   return gate_gradient_rows<T>(gated_dy, epilogue_of<Statistic, Casting, X>(gamma, beta), a.dz, dx);
