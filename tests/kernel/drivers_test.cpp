@@ -105,11 +105,12 @@ TEST(Drivers, GradientsReplaceWhatIsThereUnlessToldToAdd) {
 // Writes what happens into a list, and the rows by the way.
 struct Listed {
   static constexpr int rows_at_once = 2;
+  static constexpr bool shares_rows = true;
   std::vector<char>* list;
 
   template <class Block, class Sink, class Map>
-  void write(const Block& rows, Index hidden, const Sink& sink, const Map& map) const {
-    DirectWriter{}.write(rows, hidden, sink, map);
+  void write(const Block& rows, Columns columns, const Sink& sink, const Map& map) const {
+    DirectWriter{}.write(rows, columns, sink, map);
     list->push_back('w');
   }
   void end() const { list->push_back('e'); }

@@ -118,6 +118,7 @@ template <class T, class Block>
 void check_block(const Block& block, const Strided<const T>& rows, Index hidden,
                  const std::vector<std::vector<T>>& values) {
   SumsOf<Block, 2> one_chain, two_chains, of_four;
+  const Columns all{0, hidden};
   block.folded([&](const auto& folded, int first) {
     using V = typename std::decay_t<decltype(folded)>::Vector;
     const LoadedRows<T> source{rows};
@@ -126,9 +127,9 @@ void check_block(const Block& block, const Strided<const T>& rows, Index hidden,
       sum[0].add(x);
       sum[1].add_product(x, x);
     };
-    fold(folded, hidden, each_column<2>(add), one_chain, first);
-    fold(folded, hidden, each_column<2, 2>(add), two_chains, first);
-    fold(folded, hidden, four_at_once<2>([&](auto at) {
+    fold(folded, all, each_column<2>(add), one_chain, first);
+    fold(folded, all, each_column<2, 2>(add), two_chains, first);
+    fold(folded, all, four_at_once<2>([&](auto at) {
            const V x = source.load(folded, at);
            return Terms<V, 2>{{x, x + x}};
          }),
@@ -207,7 +208,8 @@ TYPED_TEST(Fold, LoadsNoRowsButThoseThatAreMeant) {
   const LoadedRows<T> source{{values, 1, 1}};
   SumsOf<BlockAlong<T, Arch>, 1> sums;
   BlockAlong<T, Arch>{0, 8}.folded([&](const auto& row, int r) {
-    fold(row, 1, each_column<1>([&](auto at, auto* sum) { sum[0].add(source.doubles(row, at)); }), sums, r);
+    fold(row, Columns{0, 1}, each_column<1>([&](auto at, auto* sum) { sum[0].add(source.doubles(row, at)); }),
+         sums, r);
   });
   for (int count = 1; count <= 8; ++count) {
     for (int r = 0; r < count; ++r) {

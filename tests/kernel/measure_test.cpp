@@ -24,7 +24,7 @@ template <class Statistic, class Block, class T>
 void check_block(const Block& block, const Strided<const T>& rows, int bad) {
   const RowMoments<T> untouched{T(-3), T(-3), T(-3), T(-3)};
   std::vector<RowMoments<T>> moments(static_cast<std::size_t>(Block::capacity) + 2, untouched);
-  measure(block, LoadedRows<T>{rows}, Statistic{T(0)}, 2, moments.data() + 1);
+  measure(block, LoadedRows<T>{rows}, Statistic{T(0)}, Spans<>(2), moments.data() + 1);
   for (std::size_t i = 0; i < moments.size(); ++i) {
     const int r = static_cast<int>(i) - 1;
     const RowMoments<T>& m = moments[i];

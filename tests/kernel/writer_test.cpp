@@ -76,19 +76,20 @@ TYPED_TEST(Writers, StreamNothingInPlaceNorShortRowsNorRowsInTurnsThatBeginAnywh
   EXPECT_EQ((streams<1, T>(shape, to(between, 0), x.data())), 0);
 }
 
-TYPED_TEST(Writers, PartsAreTheColumnsOfARowOnce) {
+// Of all columns, or of those from one on.
+TYPED_TEST(Writers, PartsAreTheColumnsOnce) {
   using T = TypeParam;
   using Arch = simd::DefaultArch;
   const Index line = 64 / static_cast<Index>(sizeof(T));
   std::vector<T> memory(static_cast<std::size_t>(4 * 80 + 32));
   const StreamingWriter<1> one{2};
   const StreamingWriter<2> two{4};
-  const auto check = [&](const auto& rows, Index hidden, const StoredRows<T>& sink, Index ahead,
-                         bool may_stream, const auto& writer) {
-    Index next = 0;
+  const auto check_from = [&](Index first, const auto& rows, Index hidden, const StoredRows<T>& sink,
+                              Index ahead, bool may_stream, const auto& writer) {
+    Index next = first;
     bool streamed = false;
     const LoadedRows<T> x{{memory.data(), 80, 1}};
-    writer.write(rows, hidden, sink, [&](auto columns, const auto& part, const auto& read) {
+    writer.write(rows, Columns{first, hidden}, sink, [&](auto columns, const auto& part, const auto& read) {
       EXPECT_EQ(columns.begin, next);
       EXPECT_LT(columns.begin, columns.end);
       next = columns.end;
@@ -96,19 +97,24 @@ TYPED_TEST(Writers, PartsAreTheColumnsOfARowOnce) {
       if constexpr (std::is_same_v<Part, StreamedLines<T>>) {
         const FetchedRows<LoadedRows<T>> source = read(x);
         EXPECT_EQ(source.rows_ahead, ahead);
-        const T* first = part.operand.data + rows.first_row * part.operand.outer + columns.begin;
-        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(first) % 64, 0u);
+        const T* begin = part.operand.data + rows.first_row * part.operand.outer + columns.begin;
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(begin) % 64, 0u);
         EXPECT_EQ((columns.end - columns.begin) % line, 0);
         streamed = true;
       } else {
         const LoadedRows<T> source = read(x);
         EXPECT_EQ(source.operand.data, x.operand.data);
-        const Index longest = may_stream && hidden >= 2 * line ? line - 1 : hidden;
+        const Index longest = may_stream && hidden - first >= 2 * line ? line - 1 : hidden;
         EXPECT_LE(columns.end - columns.begin, longest);
       }
     });
     EXPECT_EQ(next, hidden);
-    EXPECT_EQ(streamed, may_stream && hidden >= 2 * line) << hidden;
+    EXPECT_EQ(streamed, may_stream && hidden - first >= 2 * line) << hidden;
+  };
+  const auto check = [&](const auto& rows, Index hidden, const StoredRows<T>& sink, Index ahead,
+                         bool may_stream, const auto& writer) {
+    check_from(0, rows, hidden, sink, ahead, may_stream, writer);
+    if (hidden > 2 * line) check_from(hidden - 2 * line, rows, hidden, sink, ahead, may_stream, writer);
   };
   for (Index hidden : {Index(1), line - 1, 2 * line, 2 * line + 1, 70 / 16 * line + 3}) {
     for (Index offset = 0; offset < 16; ++offset) {

@@ -178,11 +178,11 @@ SIMDNORM_NOINLINE void compute(Block block, Index hidden, const ComputedFirst<Ro
     });
   });
 }
-template <class Statistic, class Block, class Rows, class U, class Record>
+template <class Statistic, class Block, class Rows, class U, class Record, class Threads>
 SIMDNORM_INLINE void measure(const Block& block, const ComputedFirst<Rows, U>& source,
-                             const Statistic& statistic, Index hidden, Record* moments) {
-  compute(block, hidden, source);
-  measure(block, static_cast<const LoadedRows<U>&>(source), statistic, hidden, moments);
+                             const Statistic& statistic, const Spans<Threads>& spans, Record* moments) {
+  compute(block, spans.hidden, source);
+  measure(block, static_cast<const LoadedRows<U>&>(source), statistic, spans, moments);
 }
 template <class R, class U> auto rows_from(RowShape shape, const KeptInResult<R, U>& a, Index row) {
   return KeptInResult{rows_from(shape, a.rows, row), rows_from(shape, a.y, row)};

@@ -24,41 +24,53 @@ SIMDNORM_INLINE void keep_sums(const Extended<T, V> (&sum)[Statistic::sums], Ind
   }
 }
 
-/// means[r] = the means over row r that dx needs; NaN, and so will be dx, where one of them is not finite.
-/// `scale` maps dy to g, the gradient of xhat. (Of a part of the rows, their sums: partial.hpp.)
-template <class Statistic, class Block, class Dy, class X, class Scale, class T, class Record>
-SIMDNORM_NOINLINE void gradient_means(Block block, Index hidden, const Dy& dy_of_rows, const X& x_of_rows,
-                                      const Scale& scale_of_rows, const RowMoments<T>* moments,
-                                      Record* means) {
+/// Folds columns of the rows of a block into the sums that dx needs; `scale` maps dy to g, the gradient of xhat.
+template <class Statistic, class Block, class Dy, class X, class Scale, class T, class Sums>
+SIMDNORM_NOINLINE void sum_gradients(Block block, Columns columns, const Dy& dy_of_rows, const X& x_of_rows,
+                                     const Scale& scale_of_rows, const RowMoments<T>* moments, Sums& sums) {
   const Dy dy = dy_of_rows;
   const X x = x_of_rows;
   const Scale scale = scale_of_rows;
-  using Sums = SumsOf<Block, Statistic::sums>;
-  using V = typename Sums::Vector;
-  Sums sums;
   block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
     using Rows = std::decay_t<decltype(rows)>;
     const auto values = scaled(rows, x, moments + first);
     const typename Statistic::template Normalizer<Rows> xhat(rows, moments + first);
-    fold(rows, hidden, four_at_once<Statistic::sums>([&](auto at) SIMDNORM_INLINE_LAMBDA {
+    fold(rows, columns, four_at_once<Statistic::sums>([&](auto at) SIMDNORM_INLINE_LAMBDA {
            const auto g = scale.at(rows, at)(dy.load(rows, at));
            return Statistic::gradient_term(g, xhat(at, values.load(rows, at)));
          }),
          sums, first);
   });
-  for (int first = 0; first < block.count(); first += V::width) {
-    Extended<T, V> sum[Statistic::sums];
-    sums.load(first, block.count(), sum);
-    keep_sums<Statistic>(sum, hidden, block.count() - first, means + first);
-  }
+}
+
+/// means[r] = the means over row r that dx needs; NaN, and so will be dx, where one of them is not finite. (Of a part of the
+/// rows, their sums: partial.hpp.)
+template <class Statistic, class Block, class Dy, class X, class Scale, class T, class Record, class Threads>
+SIMDNORM_NOINLINE void gradient_means(const Block& block, const Spans<Threads>& spans, const Dy& dy,
+                                      const X& x, const Scale& scale, const RowMoments<T>* moments,
+                                      Record* means) {
+  using Sums = SumsOf<Block, Statistic::sums>;
+  const int count = block.count();
+  fold_spans<Sums>(
+      spans, count,
+      [&](Columns columns, Sums& sums)
+          SIMDNORM_INLINE_LAMBDA { sum_gradients<Statistic>(block, columns, dy, x, scale, moments, sums); },
+      [&](const auto& sums) SIMDNORM_INLINE_LAMBDA {
+        using V = typename Sums::Vector;
+        for (int first = 0; first < count; first += V::width) {
+          Extended<T, V> sum[Statistic::sums];
+          sums.load(first, count, sum);
+          keep_sums<Statistic>(sum, spans.hidden, count - first, means + first);
+        }
+      });
 }
 
 /// The means that backward takes: of rows that are all here. (Of others: merged.hpp.)
-template <class Statistic, class Block, class Dy, class X, class Scale, class T>
-SIMDNORM_INLINE void find_means(const Statistic& /*statistic*/, const Block& block, Index hidden,
-                                const Dy& dy, const X& x, const Scale& scale, const RowMoments<T>* moments,
-                                GradientMeans<T>* means) {
-  gradient_means<Statistic>(block, hidden, dy, x, scale, moments, means);
+template <class Statistic, class Block, class Dy, class X, class Scale, class T, class Threads>
+SIMDNORM_INLINE void find_means(const Statistic& /*statistic*/, const Block& block,
+                                const Spans<Threads>& spans, const Dy& dy, const X& x, const Scale& scale,
+                                const RowMoments<T>* moments, GradientMeans<T>* means) {
+  gradient_means<Statistic>(block, spans, dy, x, scale, moments, means);
 }
 
 /// dx for some columns of some rows, and what they add to `totals`.
@@ -114,7 +126,7 @@ SIMDNORM_COLD void differentiate_rare(const Statistic& statistic, Rows rows, Ind
                                       const Dx& dx, const Totals& totals) {
   GradientMeans<T> means[Rows::capacity];
   for (int r = 0; r < rows.count(); ++r)
-    find_means(statistic, rows.row(r), hidden, dy, x, scale, moments + r, means + r);
+    find_means(statistic, rows.row(r), Spans<>(hidden), dy, x, scale, moments + r, means + r);
   differentiate<Statistic, Gradient>(rows.scalable(), Columns{0, hidden}, dy, x, scale, moments, means,
                                      CanonicalSink<Dx>{dx}, totals);
 }
@@ -127,29 +139,31 @@ Index backward(RowShape shape, const Statistic& statistic, const Dy& dy, const X
                Executor&& executor) {
   const Index hidden = shape.hidden;
   const Blocks blocks(shape);
-  const auto run = [&](Index task, Index first_block, Index last_block) {
+  const Index per_task = gradient.blocks_per_task(blocks);
+  const TasksOrSpans threads(executor, hidden, task_count(blocks, per_task));
+  return in_tasks(blocks, per_task, threads, [&](Index task, Index first_block, Index last_block) {
     const auto totals = gradient.begin(task);
     blocks.each(first_block, last_block, [&](const auto& block) {
       const RowMoments<T>* of_block = moments + block.first_row;
       GradientMeans<T> means[std::decay_t<decltype(block)>::capacity];
       with_block(block, dy, [&](const auto& dy_of_block) {
-        find_means(statistic, block, hidden, dy_of_block.first(), x.first(), scale, of_block, means);
+        find_means(statistic, block, threads.spans, dy_of_block.first(), x.first(), scale, of_block, means);
         block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
           const RowMoments<T>* of_rows = of_block + first;
           if (SIMDNORM_UNLIKELY(!all_ordinary(of_rows, means + first, rows.count()))) {
             differentiate_rare<Gradient>(statistic, rows, hidden, dy_of_block, x, scale, of_rows, dx, totals);
           } else {
-            writer.write(rows, hidden, dx, [&](auto columns, const auto& part, const auto& read) {
-              differentiate<Statistic, Gradient>(rows, columns, read(dy_of_block), read(x), scale, of_rows,
-                                                 means + first, part, totals);
-            });
+            write_spans(threads.spans, writer, rows, dx,
+                        [&](auto columns, const auto& part, const auto& read) {
+                          differentiate<Statistic, Gradient>(rows, columns, read(dy_of_block), read(x), scale,
+                                                             of_rows, means + first, part, totals);
+                        });
           }
         });
       });
     });
     writer.end();
-  };
-  return in_tasks(blocks, gradient.blocks_per_task(blocks), executor, run);
+  });
 }
 
 /// What the parameter gradients may be given.

@@ -37,11 +37,16 @@ inline Index blocks_per_task_of(Index elements_per_block) {
   return std::max<Index>(1, elements_per_task / elements_per_block);
 }
 
+/// How many runs of so many blocks there are.
+template <class Blocks> Index task_count(const Blocks& blocks, Index blocks_per_task) {
+  return (blocks.count() + blocks_per_task - 1) / blocks_per_task;
+}
+
 /// Calls task(number, first block, last block) for runs of so many blocks each, by an executor; returns how many.
 template <class Blocks, class Executor, class Task>
 SIMDNORM_INLINE Index in_tasks(const Blocks& blocks, Index blocks_per_task, Executor&& executor,
                                const Task& run) {
-  const Index tasks = (blocks.count() + blocks_per_task - 1) / blocks_per_task;
+  const Index tasks = task_count(blocks, blocks_per_task);
   executor(tasks, blocks_per_task * blocks.elements(),
            [&](Index task) { run(task, task * blocks_per_task, (task + 1) * blocks_per_task); });
   return tasks;

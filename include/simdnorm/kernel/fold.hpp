@@ -121,13 +121,15 @@ template <class T, class Arch, int Sums, int Rows> class SumsAlong {
   LaneSums<T, Arch> of_[static_cast<std::size_t>(Sums)][static_cast<std::size_t>(Rows)];
 };
 
-/// The sums of what `add` adds over all columns of a contiguous row, as those of row r of `sums`.
+/// The sums of what `add` adds over columns of a contiguous row, from one on that a step may begin with, as those of row r of
+/// `sums`.
 template <class T, class Arch, int Sums, int Rows, class Add>
-SIMDNORM_INLINE void fold(const RowsAlong<T, Arch, 1>& row, Index hidden, const Add& add,
+SIMDNORM_INLINE void fold(const RowsAlong<T, Arch, 1>& row, Columns columns, const Add& add,
                           SumsAlong<T, Arch, Sums, Rows>& sums, int r) {
   constexpr int width = std::decay_t<decltype(row)>::width, parts = fold_lanes / width;
   VectorSum<T, Arch> lanes[static_cast<std::size_t>(parts)][static_cast<std::size_t>(Sums * Add::chains)];
-  Index c = 0;
+  const Index hidden = columns.end;
+  Index c = columns.begin;
   for (; c + fold_step <= hidden; c += fold_step) {
     simd::unroll<parts>([&](auto part) SIMDNORM_INLINE_LAMBDA {
       add.add_four(At<simd::All>{{}, c + part * width, 0, part * width}, lanes[part]);
@@ -195,7 +197,7 @@ template <class T, class Arch, int Sums> class SumsAcross {
 
 /// The same for each of rows side by side.
 template <class T, class Arch, int Sums, class Add>
-SIMDNORM_INLINE void fold(const RowsAcross<T, Arch>& rows, Index hidden, const Add& add,
+SIMDNORM_INLINE void fold(const RowsAcross<T, Arch>& rows, Columns columns, const Add& add,
                           SumsAcross<T, Arch, Sums>& sums, int /*r*/) {
   constexpr int words = Extended<T>::words, capacity = RowsAcross<T, Arch>::capacity;
   constexpr int slots = Sums * Add::chains;
@@ -208,15 +210,15 @@ SIMDNORM_INLINE void fold(const RowsAcross<T, Arch>& rows, Index hidden, const A
     add_to(sum);
     for (int s = 0; s < slots; ++s) sum[s].store(lanes + rows.slot(s, lane, at.row), count);
   };
-  Index c = 0;
-  for (; c + fold_step <= hidden; c += fold_step) {
+  Index c = columns.begin;
+  for (; c + fold_step <= columns.end; c += fold_step) {
     for (int lane = 0; lane < fold_lanes; ++lane) {
       rows.rows(At<simd::All>{{}, c + lane, 0}, [&](auto at) SIMDNORM_INLINE_LAMBDA {
         at_lane(lane, at, [&](auto* sum) SIMDNORM_INLINE_LAMBDA { add.add_four(at, sum); });
       });
     }
   }
-  for (; c < hidden; ++c) {
+  for (; c < columns.end; ++c) {
     const int lane = static_cast<int>(c % fold_lanes);
     rows.rows(At<simd::All>{{}, c, 0}, [&](auto at) SIMDNORM_INLINE_LAMBDA {
       at_lane(lane, at, [&](auto* sum) SIMDNORM_INLINE_LAMBDA { add.add_one(at, sum); });

@@ -7,6 +7,7 @@
 #include "epilogue.hpp"
 #include "measure.hpp"
 #include "parameter_gradient.hpp"
+#include "spans.hpp"
 #include "writer.hpp"
 
 namespace simdnorm {
@@ -46,14 +47,15 @@ SIMDNORM_COLD void normalize_each(Rows rows, Index hidden, const Source& source,
   for (int r = 0; r < rows.count(); ++r) {
     const auto row = rows.row(r);
     source.tidy(row, hidden);
-    writer.rarely().write(row, hidden, sink, [&](auto columns, const auto& part, const auto& read) {
-      using Part = std::decay_t<decltype(part)>;
-      normalize<Statistic>(row, columns, read(source), moments + r, epilogue, CanonicalSink<Part>{part});
-    });
+    writer.rarely().write(
+        row, Columns{0, hidden}, sink, [&](auto columns, const auto& part, const auto& read) {
+          using Part = std::decay_t<decltype(part)>;
+          normalize<Statistic>(row, columns, read(source), moments + r, epilogue, CanonicalSink<Part>{part});
+        });
   }
 }
 
-/// Forward over all rows; the executor spreads the tasks, runs of blocks, over threads.
+/// Forward over all rows; the executor spreads the tasks, runs of blocks, over threads, or the spans of few long rows.
 template <class Blocks, class Statistic, class Source, class Epilogue, class Sink, class Writer,
           class Executor>
 void forward(RowShape shape, const Source& source, const Statistic& statistic, const Epilogue& epilogue,
@@ -62,19 +64,22 @@ void forward(RowShape shape, const Source& source, const Statistic& statistic, c
   using T = typename Statistic::Scalar;
   const Index hidden = shape.hidden;
   const Blocks blocks(shape);
-  in_tasks(blocks, blocks.per_task(), executor, [&](Index /*task*/, Index first_block, Index last_block) {
+  const Index per_task = blocks.per_task();
+  const TasksOrSpans threads(executor, hidden, task_count(blocks, per_task));
+  in_tasks(blocks, per_task, threads, [&](Index /*task*/, Index first_block, Index last_block) {
     blocks.each(first_block, last_block, [&](const auto& block) {
       RowMoments<T> moments[std::decay_t<decltype(block)>::capacity];
-      measure(block, source, statistic, hidden, moments);
+      measure(block, source, statistic, threads.spans, moments);
       kept.store(block, moments);
       with_block(block, sink, [&](const auto& of_block) {
         block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
           if (SIMDNORM_UNLIKELY(!all_unscaled(moments + first, rows.count()))) {
             normalize_each<Statistic>(rows, hidden, source, moments + first, epilogue, of_block, writer);
           } else {
-            writer.write(rows, hidden, of_block, [&](auto columns, const auto& part, const auto& read) {
-              normalize<Statistic>(rows, columns, read(source), moments + first, epilogue, part);
-            });
+            write_spans(threads.spans, writer, rows, of_block,
+                        [&](auto columns, const auto& part, const auto& read) {
+                          normalize<Statistic>(rows, columns, read(source), moments + first, epilogue, part);
+                        });
           }
         });
       });

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "source.hpp"
+#include "spans.hpp"
 #include "statistic.hpp"
 
 namespace simdnorm {
@@ -48,62 +49,85 @@ SIMDNORM_COLD void finish_each_row(const Sums& sums, int count, Index hidden, do
   }
 }
 
-/// Measures the rows of a block, read times moments[r].scale, by one fold. Returns whether all could be measured so; else
-/// measured[r] says which.
-template <class Statistic, class Block, class Source, class Record>
-SIMDNORM_NOINLINE bool measure_about_zero(Block block, const Source& source_of_rows, Index hidden,
-                                          double epsilon, bool* measured, Record* moments) {
+/// Folds columns of the rows of a block, read times moments[r].scale, about zero.
+template <class Statistic, class Block, class Source, class Record, class Sums>
+SIMDNORM_NOINLINE void sum_about_zero(Block block, const Source& source_of_rows, Columns columns,
+                                      const Record* moments, Sums& sums) {
   const Source source = source_of_rows;
-  using Sums = SumsOf<Block, Statistic::sums>;
-  using V = typename Sums::Vector;
-  Sums sums;
   block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
     const auto values = scaled(rows, source, moments + first);
-    fold(rows, hidden,
+    fold(rows, columns,
          each_column<Statistic::sums, Statistic::chains>([&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
            Statistic::add(values.doubles(rows, at), sum);
          }),
          sums, first);
   });
-  bool all = true;
-  for (int r = 0; r < block.count(); r += V::width) {
-    Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
-    sums.load(r, block.count(), sum);
-    simd::with_lanes<V>(block.count() - r, [&](auto lanes) SIMDNORM_INLINE_LAMBDA {
-      all &= finish_rows<Statistic>(lanes, sum, hidden, epsilon, moments + r);
-    });
-  }
-  if (SIMDNORM_UNLIKELY(!all))
-    finish_each_row<Statistic>(sums, block.count(), hidden, epsilon, measured, moments);
-  return all;
+}
+/// The same about the means that were found.
+template <class Statistic, class Block, class Source, class Record, class Sums>
+SIMDNORM_COLD void sum_about_means(Block block, const Source& source, Columns columns, const Record* moments,
+                                   Sums& sums) {
+  block.folded([&](const auto& rows, int first) {
+    const auto values = scaled(rows, source, moments + first);
+    const auto mean = rows.row_values(moments + first, &Record::mean);
+    fold(rows, columns, each_column<Statistic::sums>([&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
+           Statistic::add_about(at.lanes, values.load(rows, at), mean(at), sum);
+         }),
+         sums, first);
+  });
+}
+
+/// Measures the rows of a block by one fold. Returns whether all could be measured so; else measured[r] says which.
+template <class Statistic, class Block, class Source, class Record, class Threads>
+SIMDNORM_NOINLINE bool measure_about_zero(const Block& block, const Source& source,
+                                          const Spans<Threads>& spans, double epsilon, bool* measured,
+                                          Record* moments) {
+  using Sums = SumsOf<Block, Statistic::sums>;
+  const int count = block.count();
+  return fold_spans<Sums>(
+      spans, count,
+      [&](Columns columns, Sums& sums)
+          SIMDNORM_INLINE_LAMBDA { sum_about_zero<Statistic>(block, source, columns, moments, sums); },
+      [&](const auto& sums) SIMDNORM_INLINE_LAMBDA {
+        using V = typename Sums::Vector;
+        bool all = true;
+        for (int r = 0; r < count; r += V::width) {
+          Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
+          sums.load(r, count, sum);
+          simd::with_lanes<V>(count - r, [&](auto lanes) SIMDNORM_INLINE_LAMBDA {
+            all &= finish_rows<Statistic>(lanes, sum, spans.hidden, epsilon, moments + r);
+          });
+        }
+        if (SIMDNORM_UNLIKELY(!all))
+          finish_each_row<Statistic>(sums, count, spans.hidden, epsilon, measured, moments);
+        return all;
+      });
 }
 
 /// Measures the rows of a block again that are not yet `measured`, about the means that were found. The squares have
 /// digits to spare then: such a mean is off by less than a deviation, or the row is constant.
-template <class Statistic, class Block, class Source, class Record>
-SIMDNORM_COLD void measure_about_means(Block block, const Source& source, Index hidden, double epsilon,
-                                       bool* measured, Record* moments) {
+template <class Statistic, class Block, class Source, class Record, class Threads>
+SIMDNORM_COLD void measure_about_means(const Block& block, const Source& source, const Spans<Threads>& spans,
+                                       double epsilon, bool* measured, Record* moments) {
   if constexpr (Statistic::centered) {
     using Sums = SumsOf<Block, Statistic::sums>;
     using V = typename Sums::Vector;
-    Sums sums;
-    block.folded([&](const auto& rows, int first) {
-      const auto values = scaled(rows, source, moments + first);
-      const auto mean = rows.row_values(moments + first, &Record::mean);
-      fold(rows, hidden, each_column<Statistic::sums>([&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
-             Statistic::add_about(at.lanes, values.load(rows, at), mean(at), sum);
-           }),
-           sums, first);
-    });
-    for (int r = 0; r < block.count(); ++r) {
-      if (measured[r]) continue;
-      Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
-      sums.load(r, block.count(), sum);
-      const V mean = V::broadcast(static_cast<double>(moments[r].mean));
-      const simd::First one{1};
-      measured[r] =
-          are_ordinary(one, keep<Statistic>(one, Statistic::spread(sum, mean, hidden), epsilon, moments + r));
-    }
+    fold_each_span<Sums>(
+        spans, block.count(),
+        [&](Columns columns, Sums& sums) {
+          sum_about_means<Statistic>(block, source, columns, moments, sums);
+        },
+        [&](const auto& sums) {
+          for (int r = 0; r < block.count(); ++r) {
+            if (measured[r]) continue;
+            Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
+            sums.load(r, block.count(), sum);
+            const V mean = V::broadcast(static_cast<double>(moments[r].mean));
+            const simd::First one{1};
+            measured[r] = are_ordinary(
+                one, keep<Statistic>(one, Statistic::spread(sum, mean, spans.hidden), epsilon, moments + r));
+          }
+        });
   }
 }
 
@@ -199,9 +223,10 @@ template <class Statistic, class Row, class Source, class Record>
 SIMDNORM_COLD void measure_alone(const Row& row, const Source& source, const Statistic& statistic,
                                  Index hidden, Record* record) {
   const double epsilon = scaled_epsilon(statistic.epsilon, record->scale);
+  const Spans<> spans(hidden);
   bool measured = true;
-  if (!measure_about_zero<Statistic>(row, source, hidden, epsilon, &measured, record))
-    measure_about_means<Statistic>(row, source, hidden, epsilon, &measured, record);
+  if (!measure_about_zero<Statistic>(row, source, spans, epsilon, &measured, record))
+    measure_about_means<Statistic>(row, source, spans, epsilon, &measured, record);
 }
 
 /// Measures one row that cannot be normalized as it is: of extreme magnitude, constant, or not finite. (The
@@ -224,25 +249,25 @@ SIMDNORM_COLD void measure_scaled(const Row& row, const Source& source, const St
 }
 
 /// The rows that the first fold did not measure.
-template <class Statistic, class Block, class Source, class Record>
-SIMDNORM_COLD void measure_again(Block block, const Source& source, const Statistic& statistic, Index hidden,
-                                 bool* measured, Record* moments) {
-  measure_about_means<Statistic>(block, source, hidden, static_cast<double>(statistic.epsilon), measured,
+template <class Statistic, class Block, class Source, class Record, class Threads>
+SIMDNORM_COLD void measure_again(const Block& block, const Source& source, const Statistic& statistic,
+                                 const Spans<Threads>& spans, bool* measured, Record* moments) {
+  measure_about_means<Statistic>(block, source, spans, static_cast<double>(statistic.epsilon), measured,
                                  moments);
   for (int r = 0; r < block.count(); ++r) {
-    if (!measured[r]) measure_scaled(block.row(r), source, statistic, hidden, moments + r);
+    if (!measured[r]) measure_scaled(block.row(r), source, statistic, spans.hidden, moments + r);
   }
 }
 
 /// moments[r] = what the statistic finds on row r of the block.
-template <class Statistic, class Block, class Source, class Record>
+template <class Statistic, class Block, class Source, class Record, class Threads>
 SIMDNORM_INLINE void measure(const Block& block, const Source& source, const Statistic& statistic,
-                             Index hidden, Record* moments) {
+                             const Spans<Threads>& spans, Record* moments) {
   bool measured[static_cast<std::size_t>(Block::capacity)];
   read_unscaled(moments, block.count());
   if (SIMDNORM_UNLIKELY(!measure_about_zero<Statistic>(
-          block, source.first(), hidden, static_cast<double>(statistic.epsilon), measured, moments)))
-    measure_again(block, source, statistic, hidden, measured, moments);
+          block, source.first(), spans, static_cast<double>(statistic.epsilon), measured, moments)))
+    measure_again(block, source, statistic, spans, measured, moments);
 }
 
 /// All rows may be read as they are: none is scaled, and none is NaN.

@@ -139,9 +139,10 @@ SIMDNORM_NOINLINE void merge(const MergedRows<Statistic>& merged, Index first_ro
 }
 
 /// What the forward driver asks for: nothing is measured.
-template <class Statistic, class Block, class Source, class T>
+template <class Statistic, class Block, class Source, class T, class Threads>
 SIMDNORM_INLINE void measure(const Block& block, const Source& /*source*/,
-                             const MergedRows<Statistic>& merged, Index /*hidden*/, RowMoments<T>* moments) {
+                             const MergedRows<Statistic>& merged, const Spans<Threads>& /*spans*/,
+                             RowMoments<T>* moments) {
   merge<simd::Vector<double, typename Block::Architecture>>(merged, block.first_row, block.count(), moments);
 }
 
@@ -174,10 +175,11 @@ SIMDNORM_NOINLINE void merge(const MergedSums<Statistic>& merged, Index first_ro
 }
 
 /// What the backward driver asks for.
-template <class Statistic, class Block, class Dy, class X, class Scale, class T>
-SIMDNORM_INLINE void find_means(const MergedSums<Statistic>& merged, const Block& block, Index /*hidden*/,
-                                const Dy& /*dy*/, const X& /*x*/, const Scale& /*scale*/,
-                                const RowMoments<T>* /*moments*/, GradientMeans<T>* means) {
+template <class Statistic, class Block, class Dy, class X, class Scale, class T, class Threads>
+SIMDNORM_INLINE void find_means(const MergedSums<Statistic>& merged, const Block& block,
+                                const Spans<Threads>& /*spans*/, const Dy& /*dy*/, const X& /*x*/,
+                                const Scale& /*scale*/, const RowMoments<T>* /*moments*/,
+                                GradientMeans<T>* means) {
   merge<simd::Vector<double, typename Block::Architecture>>(merged, block.first_row, block.count(), means);
 }
 

@@ -171,10 +171,11 @@ void measure_part(RowShape shape, const X& x, const Statistic& statistic, Partia
   const auto source = source_of<T>(x);
   with_blocks<T>(shape, operands_of(x), [&](auto type_of_blocks) {
     const typename decltype(type_of_blocks)::type blocks(shape);
-    in_tasks(blocks, blocks.per_task(), executor, [&](Index /*task*/, Index first_block, Index last_block) {
+    const TasksOrSpans threads(executor, hidden, task_count(blocks, blocks.per_task()));
+    in_tasks(blocks, blocks.per_task(), threads, [&](Index /*task*/, Index first_block, Index last_block) {
       blocks.each(first_block, last_block, [&](const auto& block) {
         MeasuredRow<T, Sums> rows[std::decay_t<decltype(block)>::capacity];
-        measure(block, source, statistic, hidden, rows);
+        measure(block, source, statistic, threads.spans, rows);
         for (int r = 0; r < block.count(); ++r) {
           PartialRow<T, Sums>& partial = partials[block.first_row + r];
           partial = partial_of(rows[r]);
@@ -211,16 +212,17 @@ void sum_part(RowShape shape, const Strided<const Dy>& dy, const Strided<const X
   const auto scale = Casting::gradient_scale(gamma);
   with_blocks<T>(shape, std::tuple_cat(operands_of(dy), operands_of(x)), [&](auto type_of_blocks) {
     const typename decltype(type_of_blocks)::type blocks(shape);
-    in_tasks(blocks, blocks.per_task(), executor, [&](Index /*task*/, Index first_block, Index last_block) {
+    const TasksOrSpans threads(executor, hidden, task_count(blocks, blocks.per_task()));
+    in_tasks(blocks, blocks.per_task(), threads, [&](Index /*task*/, Index first_block, Index last_block) {
       blocks.each(first_block, last_block, [&](const auto& block) {
         const RowMoments<T>* of_block = moments + block.first_row;
         PartialGradient<T, Sums>* const partial = partials + block.first_row;
-        gradient_means<Statistic>(block, hidden, dy_rows, x_rows, scale, of_block, partial);
+        gradient_means<Statistic>(block, threads.spans, dy_rows, x_rows, scale, of_block, partial);
         // Again, as backward does, rows that are scaled, and those whose columns beyond the end have overflowed.
         for (int r = 0; r < block.count(); ++r) {
           const bool is_number = partial[r].numbers[0] == partial[r].numbers[0];
           if (SIMDNORM_UNLIKELY(!(is_number && all_unscaled(of_block + r, 1))))
-            gradient_means<Statistic>(block.row(r), hidden, dy_rows, x_rows, scale, of_block + r,
+            gradient_means<Statistic>(block.row(r), Spans<>(hidden), dy_rows, x_rows, scale, of_block + r,
                                       partial + r);
         }
       });

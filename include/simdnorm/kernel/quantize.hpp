@@ -154,22 +154,24 @@ template <class Q> RowScale row_scale(std::uint32_t largest_bits) {
 /// A writer: looks for the largest |y| of each row first, and computes y again when the scales are known.
 struct QuantizingWriter {
   static constexpr int rows_at_once = 2;
+  static constexpr bool shares_rows = false;
 
   template <class Rows, class Q, class Map>
-  SIMDNORM_INLINE void write(const Rows& rows, Index hidden, const RowQuantized<Q>& sink,
+  SIMDNORM_INLINE void write(const Rows& rows, Columns columns, const RowQuantized<Q>& sink,
                              const Map& map) const {
     const auto plain = [](const auto& source) -> const auto& { return source; };
     std::uint32_t largest[static_cast<std::size_t>(Rows::capacity)];
-    map(Columns{0, hidden}, LargestMagnitude{largest}, plain);
+    map(columns, LargestMagnitude{largest}, plain);
     RowScale scales[static_cast<std::size_t>(Rows::capacity)] = {};
     for (int r = 0; r < rows.count(); ++r) {
       scales[r] = row_scale<Q>(largest[r]);
       sink.scales[rows.first_row + r] = scales[r].scale;
     }
     const auto inverse = rows.row_values(scales, &RowScale::inverse);
-    map(Columns{0, hidden}, ScaledCodes<Q, typename Rows::RowValues>{sink.operand, inverse}, plain);
+    map(columns, ScaledCodes<Q, typename Rows::RowValues>{sink.operand, inverse}, plain);
     for (int r = 0; r < rows.count(); ++r) {
-      if (SIMDNORM_UNLIKELY(scales[r].scale != scales[r].scale)) clear(rows.row(r), hidden, sink.operand);
+      if (SIMDNORM_UNLIKELY(scales[r].scale != scales[r].scale))
+        clear(rows.row(r), columns.end, sink.operand);
     }
   }
   static void end() {}
@@ -206,9 +208,10 @@ void quantize_rows(RowShape shape, const Strided<const Y>& y, const Codes& codes
       executor((blocks.count() + per_task - 1) / per_task, per_task * blocks.elements(), [&](Index task) {
         blocks.each(task * per_task, (task + 1) * per_task, [&](const auto& block) {
           block.template mapped<std::decay_t<decltype(writer)>::rows_at_once>([&](const auto& rows, int) {
-            writer.write(rows, shape.hidden, sink, [&](auto columns, const auto& part, const auto& read) {
-              copy(rows, columns, read(LoadedRows<Y>{y}), part);
-            });
+            writer.write(rows, Columns{0, shape.hidden}, sink,
+                         [&](auto columns, const auto& part, const auto& read) {
+                           copy(rows, columns, read(LoadedRows<Y>{y}), part);
+                         });
           });
         });
         writer.end();

@@ -91,9 +91,10 @@ SIMDNORM_INLINE void with_block(const Block& block, const RotatedRows<U, Pairs, 
 /// Its writer: what is turned, pair by pair, then the other columns. No place is written before it has been read: y may be x.
 struct RotatingWriter {
   static constexpr int rows_at_once = 2;
+  static constexpr bool shares_rows = false;
 
   template <class Rows, class U, RotaryPairs Pairs, class Block, class C, class Map>
-  SIMDNORM_INLINE void write(const Rows& rows, Index hidden,
+  SIMDNORM_INLINE void write(const Rows& rows, Columns columns,
                              const RotatedBlock<U, Pairs, BlockAngles<Block, C>>& to, const Map& map) const {
     const auto plain = [](const auto& source) -> const auto& { return source; };
     const RowAngles<Rows, C> angles(rows, to.angles);
@@ -103,7 +104,7 @@ struct RotatingWriter {
       const ColumnPairs<Pairs> pairs{to.dim / 2};
       map(pairs, TurnedPairs<Rows, U, Pairs, C>{to.sink, angles, pairs}, plain);
     }
-    if (to.dim < hidden) map(Columns{to.dim, hidden}, to.sink, plain);
+    if (to.dim < columns.end) map(Columns{to.dim, columns.end}, to.sink, plain);
   }
   static void end() {}
   const RotatingWriter& rarely() const { return *this; }

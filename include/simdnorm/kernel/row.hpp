@@ -6,6 +6,7 @@
 //   column c belongs to virtual lane c mod 16, which adds in Extended<T>, in the order of the columns, or in two chains
 //   of them (fold.hpp);
 //   the 16 lanes are added pairwise.
+// Of a row of more than 16384 columns the sums of its spans are added (spans.hpp).
 #pragma once
 
 #include <algorithm>

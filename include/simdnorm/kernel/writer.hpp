@@ -1,8 +1,9 @@
 // How the rows of a call are written: as they are computed, or, where they are too many for the caches, past these while
 // the rows that come next are fetched.
 //
-// A writer says how many contiguous rows are best mapped at once, and its write(rows, hidden, sink, map) calls
-// map(columns, part, read) for parts of their columns: `part` is the sink for them, and read(source) the source.
+// A writer says how many contiguous rows are best mapped at once, and whether threads may share the columns of a row; its
+// write(rows, columns, sink, map) calls map(columns, part, read) for parts of them: `part` is the sink for these, and
+// read(source) the source.
 // end() comes after the last row that a thread writes. rarely() is the writer for rows that need care, one by one.
 #pragma once
 
@@ -14,17 +15,19 @@
 #include "blocks.hpp"
 #include "sink.hpp"
 #include "source.hpp"
+#include "spans.hpp"
 
 namespace simdnorm {
 
 /// All columns at once.
 struct DirectWriter {
   static constexpr int rows_at_once = 2;
+  static constexpr bool shares_rows = true;
 
   template <class Rows, class Sink, class Map>
-  SIMDNORM_INLINE void write(const Rows& /*rows*/, Index hidden, const Sink& sink, const Map& map) const {
+  SIMDNORM_INLINE void write(const Rows& /*rows*/, Columns columns, const Sink& sink, const Map& map) const {
     map(
-        Columns{0, hidden}, sink, [](const auto& source) -> const auto& { return source; });
+        columns, sink, [](const auto& source) -> const auto& { return source; });
   }
   static void end() {}
   const DirectWriter& rarely() const { return *this; }
@@ -34,14 +37,15 @@ struct DirectWriter {
 /// on; the rest of the columns through the caches.
 template <int Rows> struct StreamingWriter {
   static constexpr int rows_at_once = Rows;
+  static constexpr bool shares_rows = true;
   Index rows_ahead;
 
   template <class Block, class Sink, class Map>
-  SIMDNORM_INLINE void write(const Block& rows, Index hidden, const Sink& sink, const Map& map) const {
+  SIMDNORM_INLINE void write(const Block& rows, Columns columns, const Sink& sink, const Map& map) const {
     if constexpr (Block::capacity < Rows) {  // one row is left
-      DirectWriter{}.write(rows, hidden, sink, map);
+      DirectWriter{}.write(rows, columns, sink, map);
     } else {
-      write_lines(rows, hidden, sink, map);
+      write_lines(rows, columns, sink, map);
     }
   }
   static void end() { simd::end_of_streaming(); }
@@ -49,21 +53,38 @@ template <int Rows> struct StreamingWriter {
 
  private:
   template <class Block, class Sink, class Map>
-  SIMDNORM_INLINE void write_lines(const Block& rows, Index hidden, const Sink& sink, const Map& map) const {
+  SIMDNORM_INLINE void write_lines(const Block& rows, Columns columns, const Sink& sink,
+                                   const Map& map) const {
     constexpr Index size = static_cast<Index>(sizeof(*sink.operand.data)), line = simd::cache_line / size;
     const auto plain = [](const auto& source) -> const auto& { return source; };
     const auto address =
-        reinterpret_cast<std::uintptr_t>(rows.address(sink.operand, At<simd::All>{{}, 0, 0}));
-    const Index begin = std::min(hidden, static_cast<Index>(0 - address / size) & (line - 1));
-    const Index end = begin + (hidden - begin) / line * line;
-    if (begin > 0) map(Columns{0, begin}, sink, plain);
+        reinterpret_cast<std::uintptr_t>(rows.address(sink.operand, At<simd::All>{{}, columns.begin, 0}));
+    const Index before = static_cast<Index>(0 - address / size) & (line - 1);
+    const Index begin = std::min(columns.end, columns.begin + before);
+    const Index end = begin + (columns.end - begin) / line * line;
+    if (columns.begin < begin) map(Columns{columns.begin, begin}, sink, plain);
     if (begin < end)
       map(Lines{begin, end}, sink.streamed(rows_ahead), [&](const auto& source) {
         return FetchedRows<std::decay_t<decltype(source)>>{source, rows_ahead};
       });
-    if (end < hidden) map(Columns{end, hidden}, sink, plain);
+    if (end < columns.end) map(Columns{end, columns.end}, sink, plain);
   }
 };
+
+/// Writes all columns of some rows, by one thread or by all.
+template <class Writer, class Rows, class Sink, class Map, class Threads>
+SIMDNORM_INLINE void write_spans(const Spans<Threads>& spans, const Writer& writer, const Rows& rows,
+                                 const Sink& sink, const Map& map) {
+  const auto write = [&](Columns columns) SIMDNORM_INLINE_LAMBDA { writer.write(rows, columns, sink, map); };
+  if constexpr (Writer::shares_rows && !std::is_same_v<Threads, Serial>) {
+    if (SIMDNORM_UNLIKELY(spans.threads.run != nullptr))
+      return spans.share(rows.count(), [&](Index i) {
+        write(spans[i]);
+        writer.end();
+      });
+  }
+  write(Columns{0, spans.hidden});
+}
 
 /// Calls run(writer) with the writer that suits contiguous rows, read from all of `read` and written to `written`, of which
 /// `Rows` are written in turns if they go past the caches. That is for rows too many for these, which are long enough to

@@ -1,0 +1,104 @@
+// A long row in spans of columns: its sum is that of its spans', so that several threads may fold and write one row.
+//
+// The borders depend on the length of the row alone, and each span is folded by the tree of row.hpp; what the spans of a row
+// come to is added in their order. So the bits are those of one thread. A row of up to 16384 columns is one span.
+#pragma once
+
+#include <algorithm>
+
+#include "../dispatch/call.hpp"
+#include "fold.hpp"
+
+namespace simdnorm {
+
+inline constexpr Index shortest_span = 16384;
+inline constexpr int span_limit = 32;
+
+/// The spans of rows of `hidden` columns. Threads: those that share the spans, where a call has few but long rows; Serial
+/// where each thread has rows of its own.
+template <class Threads = Serial> struct Spans {
+  Index hidden, length = shortest_span;
+  int count = 1;
+  Threads threads;
+
+  SIMDNORM_INLINE explicit Spans(Index columns, const Threads& executor = {})
+      : hidden(columns), threads(executor) {
+    if (SIMDNORM_UNLIKELY(hidden > shortest_span)) cut();
+  }
+  Columns operator[](Index i) const { return {i * length, std::min(hidden, (i + 1) * length)}; }
+
+  /// Calls f(i) for all spans, of so many rows.
+  template <class F> SIMDNORM_COLD void share(int rows, const F& f) const {
+    threads(count, length * rows, f);
+  }
+
+ private:
+  SIMDNORM_COLD void cut() {
+    const Index least = (hidden + span_limit - 1) / span_limit;
+    length = std::max(shortest_span, (least + fold_step - 1) / fold_step * fold_step);
+    count = static_cast<int>((hidden + length - 1) / length);
+  }
+};
+
+/// Threads share the spans of rows so long that it pays to wait for them twice a row, in a call of too few tasks to go round.
+inline constexpr Index shortest_shared_row = Index(1) << 21;
+inline constexpr Index few_tasks = 8;
+
+/// An executor of a call's tasks and the spans of its rows: one or the other is spread over the threads.
+template <class Executor> struct TasksOrSpans {
+  const Executor& executor;
+  Spans<AnyExecutor> spans;
+
+  TasksOrSpans(const Executor& threads, Index hidden, Index tasks)
+      : executor(threads), spans(hidden, any_executor(Serial{})) {
+    if (hidden >= shortest_shared_row && tasks < few_tasks) spans.threads = any_executor(executor);
+  }
+  template <class F> SIMDNORM_INLINE void operator()(Index tasks, Index elements_per_task, const F& f) const {
+    if (SIMDNORM_UNLIKELY(spans.threads.run != nullptr)) {
+      Serial{}(tasks, elements_per_task, f);
+    } else {
+      executor(tasks, elements_per_task, f);
+    }
+  }
+};
+template <> struct TasksOrSpans<Serial> : Serial {
+  Spans<> spans;
+  TasksOrSpans(const Serial&, Index hidden, Index /*tasks*/) : spans(hidden) {}
+};
+
+/// The sums of a block's rows, from those of each span.
+template <class Sums> struct SumsOfSpans {
+  using Vector = typename Sums::Vector;
+  const Sums* of_span;
+  int count;
+
+  /// As of Sums.
+  template <class T, std::size_t Size>
+  SIMDNORM_INLINE void load(int r, int rows, Extended<T, Vector> (&sum)[Size]) const {
+    of_span[0].load(r, rows, sum);
+    for (int i = 1; i < count; ++i) {
+      Extended<T, Vector> more[Size];
+      of_span[i].load(r, rows, more);
+      for (std::size_t s = 0; s < Size; ++s) sum[s] = sum[s] + more[s];
+    }
+  }
+};
+
+/// finish(the sums of `rows` rows), which fold_columns(columns, sums) finds for a span.
+template <class Sums, class Threads, class Fold, class Finish>
+SIMDNORM_COLD auto fold_each_span(const Spans<Threads>& spans, int rows, const Fold& fold_columns,
+                                  const Finish& finish) {
+  Sums of_span[span_limit];
+  spans.share(rows, [&](Index i) { fold_columns(spans[i], of_span[i]); });
+  return finish(SumsOfSpans<Sums>{of_span, spans.count});
+}
+template <class Sums, class Threads, class Fold, class Finish>
+SIMDNORM_INLINE auto fold_spans(const Spans<Threads>& spans, int rows, const Fold& fold_columns,
+                                const Finish& finish) {
+  if (SIMDNORM_UNLIKELY(spans.count > 1)) return fold_each_span<Sums>(spans, rows, fold_columns, finish);
+  Sums sums;
+  fold_columns(Columns{0, spans.hidden}, sums);
+  return finish(SumsOfSpans<Sums>{&sums, 1});
+}
+
+}  // namespace simdnorm
