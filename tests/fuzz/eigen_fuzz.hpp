@@ -121,8 +121,7 @@ template <class T> struct NormOf<simdnorm::LayerNorm<T>> {
   }
   static void forward(simdnorm::RowShape shape, const T* x, const T* gamma, const T* beta, T epsilon, T* y,
                       simdnorm::RowMoments<T>* moments) {
-    simdnorm::layer_norm_forward(shape, x, gamma, beta, epsilon, y, moments,
-                                 simdnorm::DeviceExecutor{simdnorm::find_device()});
+    simdnorm::layer_norm_forward(shape, x, gamma, beta, epsilon, y, moments);
   }
   template <class D, class X, class G, class... Last>
   static void backward(const Functor& f, const D& dy, const X& x, const Moments<T>& moments, D& dx, G* dgamma,
@@ -143,8 +142,7 @@ template <class T> struct NormOf<simdnorm::RMSNorm<T>> {
   }
   static void forward(simdnorm::RowShape shape, const T* x, const T* gamma, const T*, T epsilon, T* y,
                       simdnorm::RowMoments<T>* moments) {
-    simdnorm::rms_norm_forward(shape, x, gamma, epsilon, y, moments,
-                               simdnorm::DeviceExecutor{simdnorm::find_device()});
+    simdnorm::rms_norm_forward(shape, x, gamma, epsilon, y, moments);
   }
   template <class D, class X, class G, class... Last>
   static void backward(const Functor& f, const D& dy, const X& x, const Moments<T>& moments, D& dx, G* dgamma,

@@ -21,31 +21,35 @@ inline constexpr bool
 template <class Device>
 inline constexpr bool is_device = std::is_same_v<Device, Eigen::DefaultDevice> || is_thread_pool<Device>;
 
-/// Runs tasks on a device. A call from inside a task of the same pool runs serially on its thread: waiting
+/// Runs tasks on a ThreadPoolDevice. A call from inside a task of the same pool runs serially on its thread: waiting
 /// there for other tasks of the pool could wait for ever.
-template <class Device> struct DeviceExecutor {
-  static_assert(is_device<Device>,
-                "simdnorm: a device is an Eigen::DefaultDevice or an Eigen::ThreadPoolDevice");
+template <class Device> struct PoolExecutor {
   const Device& device;
 
   template <class F> void operator()(Index tasks, Index elements_per_task, const F& f) const {
-    if constexpr (is_thread_pool<Device>) {
-      if (tasks > 1 && tasks * elements_per_task >= smallest_parallel && device.numThreads() > 1 &&
-          device.currentThreadId() < 0) {
-        const double elements = static_cast<double>(elements_per_task);
-        const Eigen::TensorOpCost cost(8 * elements, 8 * elements,
-                                       2 * elements);  // bytes read, bytes written, cycles
-        device.parallelFor(static_cast<Eigen::Index>(tasks), cost,
-                           [&f](Eigen::Index first, Eigen::Index last) {
-                             for (Eigen::Index task = first; task < last; ++task) f(static_cast<Index>(task));
-                           });
-        return;
-      }
+    if (tasks > 1 && tasks * elements_per_task >= smallest_parallel && device.numThreads() > 1 &&
+        device.currentThreadId() < 0) {
+      const double elements = static_cast<double>(elements_per_task);
+      const Eigen::TensorOpCost cost(8 * elements, 8 * elements,
+                                     2 * elements);  // bytes read, bytes written, cycles
+      device.parallelFor(static_cast<Eigen::Index>(tasks), cost, [&f](Eigen::Index first, Eigen::Index last) {
+        for (Eigen::Index task = first; task < last; ++task) f(static_cast<Index>(task));
+      });
+    } else {
+      Serial{}(tasks, elements_per_task, f);
     }
-    Serial{}(tasks, elements_per_task, f);
   }
 };
 
-template <class Device> DeviceExecutor(const Device&) -> DeviceExecutor<Device>;
+/// The executor of a device.
+template <class Device> auto executor_of(const Device& device) {
+  static_assert(is_device<Device>,
+                "simdnorm: a device is an Eigen::DefaultDevice or an Eigen::ThreadPoolDevice");
+  if constexpr (is_thread_pool<Device>) {
+    return PoolExecutor<Device>{device};
+  } else {
+    return Serial{};
+  }
+}
 
 }  // namespace simdnorm

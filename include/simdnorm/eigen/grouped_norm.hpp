@@ -38,7 +38,7 @@ template <class P, class Casting, bool Layer> class GroupedNorm : private NormFu
       kept->resize(groups.records());
       moments = kept->data();
     }
-    const DeviceExecutor executor{find_device(last...)};
+    const auto executor = executor_of(find_device(last...));
     if constexpr (Layer) {
       grouped_layer_norm_forward<Casting>(call.shape, groups_, x_rows, this->gamma_.data, this->beta_.data,
                                           epsilon, y_rows, moments, executor);
@@ -92,7 +92,7 @@ template <class P, class Casting, bool Layer> class GroupedNorm : private NormFu
     options.accumulate = find_last<const Accumulate>(last...) != nullptr;
     if (auto* workspace = find_last<Workspace<T>>(last...))
       options.workspace = workspace->reserve_bytes(grouped_workspace_bytes<T>(call.shape, groups_));
-    const DeviceExecutor executor{find_device(last...)};
+    const auto executor = executor_of(find_device(last...));
     if constexpr (Layer) {
       grouped_layer_norm_backward<Casting>(call.shape, groups_, with_beta(dy_rows, this->beta_.data), x_rows,
                                            this->gamma_.data, moments.data(), dx_rows, to_gamma, to_beta,

@@ -55,7 +55,7 @@ class LayerNorm : private NormFunctor<P>, public TensorFunctor<LayerNorm<P, Cast
         call.moments_of_rows("layer_norm_forward", x_rows, y_rows, find_last<Moments<T>>(last...));
     layer_norm_forward<Casting>(call.shape, computed_once(x_rows, y_rows), this->gamma_.data,
                                 this->beta_.data, static_cast<T>(this->epsilon_), y_rows, moments,
-                                DeviceExecutor{find_device(last...)});
+                                executor_of(find_device(last...)));
   }
 
   /// dx alone, or with dgamma and dbeta after dx, nullptr for one that is not wanted. Last arguments, in any
@@ -90,7 +90,7 @@ class LayerNorm : private NormFunctor<P>, public TensorFunctor<LayerNorm<P, Cast
                                                      2 + column_sums<std::decay_t<decltype(dy_rows)>> +
                                                          column_sums<std::decay_t<decltype(dx_rows)>>,
                                                      last...),
-                                 DeviceExecutor{find_device(last...)});
+                                 executor_of(find_device(last...)));
   }
 };
 

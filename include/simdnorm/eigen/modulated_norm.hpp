@@ -56,7 +56,7 @@ template <class P, class Casting, bool Layer> class ModulatedNorm : private Norm
       moments = kept->data();
     }
     const auto& x_once = computed_once(x_rows, y_rows);
-    const DeviceExecutor executor{find_device(last...)};
+    const auto executor = executor_of(find_device(last...));
     if constexpr (Layer) {
       modulated_layer_norm_forward<Casting>(call.shape, call.items, x_once, scale, shift, epsilon, y_rows,
                                             moments, executor);
@@ -103,7 +103,7 @@ template <class P, class Casting, bool Layer> class ModulatedNorm : private Norm
     options.accumulate = find_last<const Accumulate>(last...) != nullptr;
     if (auto* workspace = find_last<Workspace<T>>(last...))
       options.workspace = workspace->reserve_bytes(modulated_workspace_bytes<T>(call.shape, call.items));
-    const DeviceExecutor executor{find_device(last...)};
+    const auto executor = executor_of(find_device(last...));
     if constexpr (Layer) {
       modulated_layer_norm_backward<Casting>(call.shape, call.items, dy_rows, x_rows, scale, moments.data(),
                                              dx_rows, to_scale, to_shift, options, executor);

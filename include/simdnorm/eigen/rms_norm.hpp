@@ -38,7 +38,7 @@ class RMSNorm : private NormFunctor<P>, public TensorFunctor<RMSNorm<P, Casting>
         call.moments_of_rows("rms_norm_forward", x_rows, y_rows, find_last<Moments<T>>(last...));
     rms_norm_forward<Casting>(call.shape, computed_once(x_rows, y_rows), this->gamma_.data,
                               static_cast<T>(this->epsilon_), y_rows, moments,
-                              DeviceExecutor{find_device(last...)});
+                              executor_of(find_device(last...)));
   }
 
   /// dx alone, or with dgamma after dx. Last arguments, in any order: accumulate, a Workspace<T>&, a device.
@@ -71,7 +71,7 @@ class RMSNorm : private NormFunctor<P>, public TensorFunctor<RMSNorm<P, Casting>
                                                    2 + column_sums<std::decay_t<decltype(dy_rows)>> +
                                                        column_sums<std::decay_t<decltype(dx_rows)>>,
                                                    last...),
-                               DeviceExecutor{find_device(last...)});
+                               executor_of(find_device(last...)));
   }
 };
 

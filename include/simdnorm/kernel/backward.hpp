@@ -50,19 +50,18 @@ SIMDNORM_NOINLINE void gradient_means(const Block& block, const Spans<Threads>& 
                                       const X& x, const Scale& scale, const RowMoments<T>* moments,
                                       Record* means) {
   using Sums = SumsOf<Block, Statistic::sums>;
+  using V = typename Sums::Vector;
   const int count = block.count();
-  fold_spans<Sums>(
-      spans, count,
-      [&](Columns columns, Sums& sums)
-          SIMDNORM_INLINE_LAMBDA { sum_gradients<Statistic>(block, columns, dy, x, scale, moments, sums); },
-      [&](const auto& sums) SIMDNORM_INLINE_LAMBDA {
-        using V = typename Sums::Vector;
-        for (int first = 0; first < count; first += V::width) {
-          Extended<T, V> sum[Statistic::sums];
-          sums.load(first, count, sum);
-          keep_sums<Statistic>(sum, spans.hidden, count - first, means + first);
-        }
-      });
+  Sums sums;
+  const auto fold_columns = [&](Columns columns, Sums& to) SIMDNORM_INLINE_LAMBDA {
+    sum_gradients<Statistic>(block, columns, dy, x, scale, moments, to);
+  };
+  fold_spans(spans, count, fold_columns, sums);
+  for (int first = 0; first < count; first += V::width) {
+    Extended<T, V> sum[Statistic::sums];
+    sums.load(first, count, sum);
+    keep_sums<Statistic>(sum, spans.hidden, count - first, means + first);
+  }
 }
 
 /// The means that backward takes: of rows that are all here. (Of others: merged.hpp.)
@@ -120,14 +119,14 @@ SIMDNORM_INLINE bool all_ordinary(const RowMoments<T>* moments, const GradientMe
 
 /// The same for rows that are not.
 template <class Gradient, class Statistic, class Rows, class Dy, class X, class Scale, class Dx, class T,
-          class Totals>
-SIMDNORM_COLD void differentiate_rare(const Statistic& statistic, Rows rows, Index hidden, const Dy& dy,
-                                      const X& x, const Scale& scale, const RowMoments<T>* moments,
-                                      const Dx& dx, const Totals& totals) {
+          class Totals, class Threads>
+SIMDNORM_COLD void differentiate_rare(const Statistic& statistic, Rows rows, const Spans<Threads>& spans,
+                                      const Dy& dy, const X& x, const Scale& scale,
+                                      const RowMoments<T>* moments, const Dx& dx, const Totals& totals) {
   GradientMeans<T> means[Rows::capacity];
   for (int r = 0; r < rows.count(); ++r)
-    find_means(statistic, rows.row(r), Spans<>(hidden), dy, x, scale, moments + r, means + r);
-  differentiate<Statistic, Gradient>(rows.scalable(), Columns{0, hidden}, dy, x, scale, moments, means,
+    find_means(statistic, rows.row(r), spans, dy, x, scale, moments + r, means + r);
+  differentiate<Statistic, Gradient>(rows.scalable(), Columns{0, spans.hidden}, dy, x, scale, moments, means,
                                      CanonicalSink<Dx>{dx}, totals);
 }
 
@@ -151,7 +150,8 @@ Index backward(RowShape shape, const Statistic& statistic, const Dy& dy, const X
         block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
           const RowMoments<T>* of_rows = of_block + first;
           if (SIMDNORM_UNLIKELY(!all_ordinary(of_rows, means + first, rows.count()))) {
-            differentiate_rare<Gradient>(statistic, rows, hidden, dy_of_block, x, scale, of_rows, dx, totals);
+            differentiate_rare<Gradient>(statistic, rows, threads.spans, dy_of_block, x, scale, of_rows, dx,
+                                         totals);
           } else {
             write_spans(threads.spans, writer, rows, dx,
                         [&](auto columns, const auto& part, const auto& read) {

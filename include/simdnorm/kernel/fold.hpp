@@ -95,12 +95,26 @@ template <int Rows, class Arch, class Sums> SIMDNORM_INLINE Sums sums_of_element
   }
 }
 
+/// The first and second words of numbers; float's have but one.
+template <class V> void to_words(const Extended<float, V>& x, double* hi, double* lo) {
+  simd::store(simd::All{}, hi, x.value);
+  std::fill(lo, lo + V::width, 0.0);
+}
+template <class V> void to_words(const Extended<double, V>& x, double* hi, double* lo) {
+  simd::store(simd::All{}, hi, x.hi);
+  simd::store(simd::All{}, lo, x.lo);
+}
+
 /// `Sums` sums of each of up to `Rows` contiguous rows. (SumsAcross: of rows side by side.) load(r, count, sum) brings
 /// those of the row r and of as many after it as a vector of doubles has elements, of `count` rows in all; beyond them
-/// any of these rows may stand.
+/// any of these rows may stand. store(r, count, sum) is the other way, for what was summed elsewhere.
 template <class T, class Arch, int Sums, int Rows> class SumsAlong {
  public:
   using Vector = simd::Vector<double, Arch>;
+
+  struct Numbers {
+    Extended<T, Vector> sum[static_cast<std::size_t>(Sums)];
+  };
 
   SIMDNORM_INLINE void set(int s, int r, const VectorSum<T, Arch>& sum) { of_[s][r] = lane_sums(sum); }
   SIMDNORM_INLINE void load(int r, int count, Extended<T, Vector>* sum) const {
@@ -112,11 +126,25 @@ template <class T, class Arch, int Sums, int Rows> class SumsAlong {
       sum[s] = extended(sums_of_elements<width, Arch>(rows));
     });
   }
+  void store(int r, int count, const Extended<T, Vector>* sum) {
+    for (int s = 0; s < Sums; ++s) {
+      double hi[static_cast<std::size_t>(Vector::width)], lo[static_cast<std::size_t>(Vector::width)];
+      to_words(sum[s], hi, lo);
+      for (int i = 0; i < std::min(Vector::width, count - r); ++i)
+        set_to(of_[s][r + i], simd::keep(simd::First{1}, Vector::broadcast(hi[i])),
+               simd::keep(simd::First{1}, Vector::broadcast(lo[i])));
+    }
+  }
 
  private:
   static SIMDNORM_INLINE auto extended(const OfFloats<Arch>& sums) { return sums; }
   static SIMDNORM_INLINE auto extended(const VectorSum<double, Arch>& sums) {
     return Extended<double, Vector>::two_sum(sums.hi, sums.lo);
+  }
+  static void set_to(OfFloats<Arch>& sums, Vector hi, Vector /*lo*/) { sums = hi; }
+  static void set_to(VectorSum<double, Arch>& sums, Vector hi, Vector lo) {
+    sums.hi = hi;
+    sums.lo = lo;
   }
   LaneSums<T, Arch> of_[static_cast<std::size_t>(Sums)][static_cast<std::size_t>(Rows)];
 };
@@ -159,6 +187,9 @@ SIMDNORM_INLINE void fold(const RowsAlong<T, Arch, 1>& row, Columns columns, con
 template <class T, class Arch, int Sums> class SumsAcross {
  public:
   using Vector = simd::Vector<double, Arch>;
+  struct Numbers {
+    Extended<T, Vector> sum[static_cast<std::size_t>(Sums)];
+  };
 
   /// Takes the lanes' sums of each row, chain and sum: the chains' are added, then the 16 lanes' pairwise.
   template <int Chains> SIMDNORM_NOINLINE void set(const RowsAcross<T, Arch>& rows, double* lanes) {
@@ -185,6 +216,15 @@ template <class T, class Arch, int Sums> class SumsAcross {
       } else {
         sum[s] = Extended<T, Vector>::two_sum(first, simd::load<Vector>(simd::All{}, p + capacity));
       }
+    }
+  }
+  void store(int r, int count, const Extended<T, Vector>* sum) {
+    for (int s = 0; s < Sums; ++s) {
+      double hi[static_cast<std::size_t>(Vector::width)], lo[static_cast<std::size_t>(Vector::width)];
+      to_words(sum[s], hi, lo);
+      const int rows = std::min(Vector::width, count - r);
+      std::copy(hi, hi + rows, of_[s] + r);
+      if constexpr (Extended<T>::words == 2) std::copy(lo, lo + rows, of_[s] + capacity + r);
     }
   }
 

@@ -83,25 +83,24 @@ SIMDNORM_NOINLINE bool measure_about_zero(const Block& block, const Source& sour
                                           const Spans<Threads>& spans, double epsilon, bool* measured,
                                           Record* moments) {
   using Sums = SumsOf<Block, Statistic::sums>;
+  using V = typename Sums::Vector;
   const int count = block.count();
-  return fold_spans<Sums>(
-      spans, count,
-      [&](Columns columns, Sums& sums)
-          SIMDNORM_INLINE_LAMBDA { sum_about_zero<Statistic>(block, source, columns, moments, sums); },
-      [&](const auto& sums) SIMDNORM_INLINE_LAMBDA {
-        using V = typename Sums::Vector;
-        bool all = true;
-        for (int r = 0; r < count; r += V::width) {
-          Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
-          sums.load(r, count, sum);
-          simd::with_lanes<V>(count - r, [&](auto lanes) SIMDNORM_INLINE_LAMBDA {
-            all &= finish_rows<Statistic>(lanes, sum, spans.hidden, epsilon, moments + r);
-          });
-        }
-        if (SIMDNORM_UNLIKELY(!all))
-          finish_each_row<Statistic>(sums, count, spans.hidden, epsilon, measured, moments);
-        return all;
-      });
+  Sums sums;
+  const auto fold_columns = [&](Columns columns, Sums& to) SIMDNORM_INLINE_LAMBDA {
+    sum_about_zero<Statistic>(block, source, columns, moments, to);
+  };
+  fold_spans(spans, count, fold_columns, sums);
+  bool all = true;
+  for (int r = 0; r < count; r += V::width) {
+    Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
+    sums.load(r, count, sum);
+    simd::with_lanes<V>(count - r, [&](auto lanes) SIMDNORM_INLINE_LAMBDA {
+      all &= finish_rows<Statistic>(lanes, sum, spans.hidden, epsilon, moments + r);
+    });
+  }
+  if (SIMDNORM_UNLIKELY(!all))
+    finish_each_row<Statistic>(sums, count, spans.hidden, epsilon, measured, moments);
+  return all;
 }
 
 /// Measures the rows of a block again that are not yet `measured`, about the means that were found. The squares have
@@ -112,22 +111,20 @@ SIMDNORM_COLD void measure_about_means(const Block& block, const Source& source,
   if constexpr (Statistic::centered) {
     using Sums = SumsOf<Block, Statistic::sums>;
     using V = typename Sums::Vector;
-    fold_each_span<Sums>(
-        spans, block.count(),
-        [&](Columns columns, Sums& sums) {
-          sum_about_means<Statistic>(block, source, columns, moments, sums);
-        },
-        [&](const auto& sums) {
-          for (int r = 0; r < block.count(); ++r) {
-            if (measured[r]) continue;
-            Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
-            sums.load(r, block.count(), sum);
-            const V mean = V::broadcast(static_cast<double>(moments[r].mean));
-            const simd::First one{1};
-            measured[r] = are_ordinary(
-                one, keep<Statistic>(one, Statistic::spread(sum, mean, spans.hidden), epsilon, moments + r));
-          }
-        });
+    Sums sums;
+    const auto fold_columns = [&](Columns columns, Sums& to) {
+      sum_about_means<Statistic>(block, source, columns, moments, to);
+    };
+    fold_spans(spans, block.count(), fold_columns, sums);
+    for (int r = 0; r < block.count(); ++r) {
+      if (measured[r]) continue;
+      Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
+      sums.load(r, block.count(), sum);
+      const V mean = V::broadcast(static_cast<double>(moments[r].mean));
+      const simd::First one{1};
+      measured[r] = are_ordinary(
+          one, keep<Statistic>(one, Statistic::spread(sum, mean, spans.hidden), epsilon, moments + r));
+    }
   }
 }
 
@@ -219,11 +216,10 @@ template <class T> SIMDNORM_INLINE double scaled_epsilon(T epsilon, T scale) {
 }
 
 /// Measures one row, read times record->scale.
-template <class Statistic, class Row, class Source, class Record>
+template <class Statistic, class Row, class Source, class Record, class Threads>
 SIMDNORM_COLD void measure_alone(const Row& row, const Source& source, const Statistic& statistic,
-                                 Index hidden, Record* record) {
+                                 const Spans<Threads>& spans, Record* record) {
   const double epsilon = scaled_epsilon(statistic.epsilon, record->scale);
-  const Spans<> spans(hidden);
   bool measured = true;
   if (!measure_about_zero<Statistic>(row, source, spans, epsilon, &measured, record))
     measure_about_means<Statistic>(row, source, spans, epsilon, &measured, record);
@@ -231,20 +227,20 @@ SIMDNORM_COLD void measure_alone(const Row& row, const Source& source, const Sta
 
 /// Measures one row that cannot be normalized as it is: of extreme magnitude, constant, or not finite. (The
 /// variance of a constant row is epsilon alone, which a scale could bring out of range.)
-template <class Statistic, class Row, class Source, class T>
+template <class Statistic, class Row, class Source, class T, class Threads>
 SIMDNORM_COLD void measure_scaled(const Row& row, const Source& source, const Statistic& statistic,
-                                  Index hidden, RowMoments<T>* moments) {
-  const T scale = scale_of(row, source, hidden, statistic.epsilon);
+                                  const Spans<Threads>& spans, RowMoments<T>* moments) {
+  const T scale = scale_of(row, source, spans.hidden, statistic.epsilon);
   *moments = {scale, scale, scale, scale};
   if (scale != scale) return;
   if constexpr (Statistic::centered) {
-    const T value = constant_of(row, source, hidden);
+    const T value = constant_of(row, source, spans.hidden);
     if (value == value) {
       *moments = {value, T(0), rstd_of_epsilon(statistic.epsilon), T(1)};
       return;
     }
   }
-  measure_alone(row, source, statistic, hidden, moments);
+  measure_alone(row, source, statistic, spans, moments);
   *moments = brought_back(*moments);
 }
 
@@ -255,7 +251,7 @@ SIMDNORM_COLD void measure_again(const Block& block, const Source& source, const
   measure_about_means<Statistic>(block, source, spans, static_cast<double>(statistic.epsilon), measured,
                                  moments);
   for (int r = 0; r < block.count(); ++r) {
-    if (!measured[r]) measure_scaled(block.row(r), source, statistic, spans.hidden, moments + r);
+    if (!measured[r]) measure_scaled(block.row(r), source, statistic, spans, moments + r);
   }
 }
 

@@ -124,13 +124,13 @@ SIMDNORM_INLINE Extended<T, V> keep(Lanes lanes, const Spread<T, V>& found, doub
   return found.variance + Extended<T, V>::all(epsilon);
 }
 
-template <class Statistic, class Row, class Source, class T, int Sums>
+template <class Statistic, class Row, class Source, class T, int Sums, class Threads>
 SIMDNORM_COLD void measure_scaled(const Row& row, const Source& source, const Statistic& statistic,
-                                  Index hidden, MeasuredRow<T, Sums>* record) {
-  record->scale = scale_of(row, source, hidden, statistic.epsilon);
+                                  const Spans<Threads>& spans, MeasuredRow<T, Sums>* record) {
+  record->scale = scale_of(row, source, spans.hidden, statistic.epsilon);
   if (record->scale != record->scale) return;
   if constexpr (Statistic::centered) {
-    const T value = constant_of(row, source, hidden);
+    const T value = constant_of(row, source, spans.hidden);
     if (value == value) {
       record->scale = scale_for<T>(value == T(0) ? 0 : std::ilogb(value));
       std::fill(std::begin(record->numbers), std::end(record->numbers), 0.0);
@@ -138,7 +138,7 @@ SIMDNORM_COLD void measure_scaled(const Row& row, const Source& source, const St
       return;
     }
   }
-  measure_alone(row, source, statistic, hidden, record);
+  measure_alone(row, source, statistic, spans, record);
   // Beside an epsilon that is so large, squares may be lost; but the variance of a row that is not constant is not 0.
   double& variance = record->numbers[(Sums - 1) * Extended<T>::words];
   if (Statistic::centered && variance == 0) variance = std::numeric_limits<double>::denorm_min();
@@ -222,7 +222,7 @@ void sum_part(RowShape shape, const Strided<const Dy>& dy, const Strided<const X
         for (int r = 0; r < block.count(); ++r) {
           const bool is_number = partial[r].numbers[0] == partial[r].numbers[0];
           if (SIMDNORM_UNLIKELY(!(is_number && all_unscaled(of_block + r, 1))))
-            gradient_means<Statistic>(block.row(r), Spans<>(hidden), dy_rows, x_rows, scale, of_block + r,
+            gradient_means<Statistic>(block.row(r), threads.spans, dy_rows, x_rows, scale, of_block + r,
                                       partial + r);
         }
       });

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <iterator>
 
 #include "../dispatch/call.hpp"
 #include "fold.hpp"
@@ -66,39 +67,29 @@ template <> struct TasksOrSpans<Serial> : Serial {
   TasksOrSpans(const Serial&, Index hidden, Index /*tasks*/) : spans(hidden) {}
 };
 
-/// The sums of a block's rows, from those of each span.
-template <class Sums> struct SumsOfSpans {
-  using Vector = typename Sums::Vector;
-  const Sums* of_span;
-  int count;
-
-  /// As of Sums.
-  template <class T, std::size_t Size>
-  SIMDNORM_INLINE void load(int r, int rows, Extended<T, Vector> (&sum)[Size]) const {
-    of_span[0].load(r, rows, sum);
-    for (int i = 1; i < count; ++i) {
-      Extended<T, Vector> more[Size];
-      of_span[i].load(r, rows, more);
-      for (std::size_t s = 0; s < Size; ++s) sum[s] = sum[s] + more[s];
-    }
-  }
-};
-
-/// finish(the sums of `rows` rows), which fold_columns(columns, sums) finds for a span.
-template <class Sums, class Threads, class Fold, class Finish>
-SIMDNORM_COLD auto fold_each_span(const Spans<Threads>& spans, int rows, const Fold& fold_columns,
-                                  const Finish& finish) {
+/// `sums` of `rows` rows, of which fold_columns(columns, sums) finds those of a span.
+template <class Sums, class Threads, class Fold>
+SIMDNORM_COLD void fold_each_span(const Spans<Threads>& spans, int rows, const Fold& fold_columns,
+                                  Sums& sums) {
   Sums of_span[span_limit];
   spans.share(rows, [&](Index i) { fold_columns(spans[i], of_span[i]); });
-  return finish(SumsOfSpans<Sums>{of_span, spans.count});
+  for (int r = 0; r < rows; r += Sums::Vector::width) {
+    typename Sums::Numbers total, more;
+    of_span[0].load(r, rows, total.sum);
+    for (int i = 1; i < spans.count; ++i) {
+      of_span[i].load(r, rows, more.sum);
+      for (std::size_t s = 0; s < std::size(total.sum); ++s) total.sum[s] = total.sum[s] + more.sum[s];
+    }
+    sums.store(r, rows, total.sum);
+  }
 }
-template <class Sums, class Threads, class Fold, class Finish>
-SIMDNORM_INLINE auto fold_spans(const Spans<Threads>& spans, int rows, const Fold& fold_columns,
-                                const Finish& finish) {
-  if (SIMDNORM_UNLIKELY(spans.count > 1)) return fold_each_span<Sums>(spans, rows, fold_columns, finish);
-  Sums sums;
-  fold_columns(Columns{0, spans.hidden}, sums);
-  return finish(SumsOfSpans<Sums>{&sums, 1});
+template <class Sums, class Threads, class Fold>
+SIMDNORM_INLINE void fold_spans(const Spans<Threads>& spans, int rows, const Fold& fold_columns, Sums& sums) {
+  if (SIMDNORM_UNLIKELY(spans.count > 1)) {
+    fold_each_span(spans, rows, fold_columns, sums);
+  } else {
+    fold_columns(Columns{0, spans.hidden}, sums);
+  }
 }
 
 }  // namespace simdnorm

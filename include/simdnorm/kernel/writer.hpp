@@ -75,15 +75,20 @@ template <int Rows> struct StreamingWriter {
 template <class Writer, class Rows, class Sink, class Map, class Threads>
 SIMDNORM_INLINE void write_spans(const Spans<Threads>& spans, const Writer& writer, const Rows& rows,
                                  const Sink& sink, const Map& map) {
-  const auto write = [&](Columns columns) SIMDNORM_INLINE_LAMBDA { writer.write(rows, columns, sink, map); };
-  if constexpr (Writer::shares_rows && !std::is_same_v<Threads, Serial>) {
-    if (SIMDNORM_UNLIKELY(spans.threads.run != nullptr))
-      return spans.share(rows.count(), [&](Index i) {
+  const Columns all{0, spans.hidden};
+  if constexpr (!Writer::shares_rows || std::is_same_v<Threads, Serial>) {
+    writer.write(rows, all, sink, map);
+  } else {
+    const auto write = [&](Columns columns) { writer.write(rows, columns, sink, map); };
+    if (SIMDNORM_UNLIKELY(spans.threads.run != nullptr)) {
+      spans.share(rows.count(), [&](Index i) {
         write(spans[i]);
         writer.end();
       });
+    } else {
+      write(all);
+    }
   }
-  write(Columns{0, spans.hidden});
 }
 
 /// Calls run(writer) with the writer that suits contiguous rows, read from all of `read` and written to `written`, of which
