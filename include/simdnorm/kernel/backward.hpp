@@ -54,10 +54,10 @@ SIMDNORM_NOINLINE void gradient_means(Block block, Index hidden, const Dy& dy_of
 }
 
 /// The means that backward takes: of rows that are all here. (Of others: merged.hpp.)
-template <class Statistic, class Block, class Dy, class X, class Scale, class T>
+template <class Statistic, class Block, class Dy, class X, class Scale, class T, class Means>
 SIMDNORM_INLINE void find_means(const Statistic& /*statistic*/, const Block& block, Index hidden,
                                 const Dy& dy, const X& x, const Scale& scale, const RowMoments<T>* moments,
-                                GradientMeans<T>* means) {
+                                Means* means) {
   gradient_means<Statistic>(block, hidden, dy, x, scale, moments, means);
 }
 
@@ -66,7 +66,7 @@ template <class Statistic, class Gradient, class Rows, class Range, class Dy, cl
           class T, class Totals>
 SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_rows, const X& x_of_rows,
                                      const Scale& scale_of_rows, const RowMoments<T>* moments,
-                                     const GradientMeans<T>* means, const Dx& dx_of_rows,
+                                     const typename Statistic::Means* means, const Dx& dx_of_rows,
                                      const Totals& totals_of_rows) {
   const Dy dy = dy_of_rows;
   const X x = x_of_rows;
@@ -99,10 +99,10 @@ SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_r
 }
 
 /// dx of these rows can be differentiated at full speed: no row is scaled, and none will be NaN.
-template <class T>
-SIMDNORM_INLINE bool all_ordinary(const RowMoments<T>* moments, const GradientMeans<T>* means, int count) {
+template <class T, class Means>
+SIMDNORM_INLINE bool all_ordinary(const RowMoments<T>* moments, const Means* means, int count) {
   bool all = all_unscaled(moments, count);
-  for (int r = 0; r < count; ++r) all &= means[r].g_xhat == means[r].g_xhat;
+  for (int r = 0; r < count; ++r) all &= means[r].are_numbers();
   return all;
 }
 
@@ -112,7 +112,7 @@ template <class Gradient, class Statistic, class Rows, class Dy, class X, class 
 SIMDNORM_COLD void differentiate_rare(const Statistic& statistic, Rows rows, Index hidden, const Dy& dy,
                                       const X& x, const Scale& scale, const RowMoments<T>* moments,
                                       const Dx& dx, const Totals& totals) {
-  GradientMeans<T> means[Rows::capacity];
+  typename Statistic::Means means[Rows::capacity];
   for (int r = 0; r < rows.count(); ++r)
     find_means(statistic, rows.row(r), hidden, dy, x, scale, moments + r, means + r);
   differentiate<Statistic, Gradient>(rows.scalable(), Columns{0, hidden}, dy, x, scale, moments, means,
@@ -131,7 +131,7 @@ Index backward(RowShape shape, const Statistic& statistic, const Dy& dy, const X
     const auto totals = gradient.begin(task);
     blocks.each(first_block, last_block, [&](const auto& block) {
       const RowMoments<T>* of_block = moments + block.first_row;
-      GradientMeans<T> means[std::decay_t<decltype(block)>::capacity];
+      typename Statistic::Means means[std::decay_t<decltype(block)>::capacity];
       with_block(block, dy, [&](const auto& dy_of_block) {
         find_means(statistic, block, hidden, dy_of_block.first(), x.first(), scale, of_block, means);
         block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
