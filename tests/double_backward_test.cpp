@@ -2,6 +2,7 @@
 // place, past the caches; rows of extreme magnitude and rows that are not finite; wrong arguments.
 #include "support/double_backward.hpp"
 
+#include "support/hash.hpp"
 #include "support/refused.hpp"
 #include "support/streaming.hpp"
 #include "support/types.hpp"
@@ -172,6 +173,23 @@ TEST(DoubleBackward, HasTheSameBitsPastTheCaches) {
       }
     }
   }
+}
+
+// One hash for all instruction sets and compilers.
+template <class T> std::uint64_t hash_of(Norm norm) {
+  Hash hash;
+  for (Index hidden : {1, 5, 33, 100}) {
+    const DoubleProblem<T> p = every_double_path<T>(23, hidden, 6);
+    const DoubleResults<T> got = run_double_backward(norm, p, run_forward<T>(norm, p).moments);
+    for (const std::vector<T>* values : {&got.ddy, &got.dx, &got.dgamma}) hash.add(*values);
+  }
+  return hash.value();
+}
+TEST(DoubleBackward, HasTheSameBitsOnEveryInstructionSet) {
+  EXPECT_EQ(hash_of<float>(Norm::layer), 0xd0e7d3bc98fca59eu);
+  EXPECT_EQ(hash_of<float>(Norm::rms), 0x59f702a8ba8e1870u);
+  EXPECT_EQ(hash_of<double>(Norm::layer), 0x1fc17a5bd38d6599u);
+  EXPECT_EQ(hash_of<double>(Norm::rms), 0xa4963bf3fb209491u);
 }
 
 // --- magnitudes, and rows that are not finite ---
