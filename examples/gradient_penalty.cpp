@@ -1,5 +1,5 @@
-// gradient_penalty: the penalty of a critic D(x) = LayerNorm(x) head, as in WGAN-GP: the mean over rows of (|dD/dx| - 1)^2, and its gradients
-// of head, gamma and x, by double_backward. They agree with finite differences.
+// gradient_penalty: the penalty of a critic D(x) = LayerNorm(x) head, as in WGAN-GP: the mean over rows of (|dD/dx| - 1)^2, and its
+// gradients of head, gamma and x, by double_backward. They agree with finite differences.
 #include <simdnorm/simdnorm.hpp>
 
 #include <cmath>

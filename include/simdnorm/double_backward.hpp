@@ -56,9 +56,9 @@ void double_backward_rows(const char* operation, RowShape shape, const Ddx& ddx,
 /// |gamma ddx| * rstd + |ddgamma * xhat| + |ddbeta|, that of dx 16 u of (|dy * ddgamma| + |ddx| * rms(g) * rstd) * rstd, as long as
 /// no product of g and ddx is below the normal numbers. dgamma is summed and rounded as by layer_norm_backward, and so without
 /// rows; options.accumulate adds to it. The workspace is one of gradient_workspace_bytes<T>(shape, 1), or larger.
-/// x may have any magnitude: its rows are read scaled as forward has scaled them. But gradients of second order leave T's range sooner than those
-/// of first order: dx of a row is NaN where the sum of g * ddx, or another that it takes, is not finite in T, and ddy of it where that of ddx or
-/// ddx * xhat is not; a dx of rstd^2 * g * ddx beyond T's range is infinite or NaN.
+/// x may have any magnitude: its rows are read scaled as forward has scaled them. But gradients of second order leave T's range sooner
+/// than those of first order: dx of a row is NaN where the sum of g * ddx, or another that it takes, is not finite in T, and ddy of it
+/// where that of ddx or ddx * xhat is not; a dx of rstd^2 * g * ddx beyond T's range is infinite or NaN.
 /// A row of x that holds Inf or NaN gives NaN, the canonical one, and leaves other rows alone.
 /// Casting: as backward takes gamma; the rounding of RoundXhat is taken for the identity but in ddgamma * xhat.
 ///

@@ -71,8 +71,9 @@ class LayerNorm : private NormFunctor<P>, public TensorFunctor<LayerNorm<P, Cast
   }
 
   /// The gradient of backward, from ddx, ddgamma and ddbeta, those of its results: ddy, dx and dgamma, those of dy, x and gamma, as
-  /// layer_norm_double_backward computes them; after a gradient penalty, for example. nullptr for one of the first three that is 0, and for one of
-  /// the last three that is not wanted. Last arguments, in any order: accumulate, which adds to dgamma, a Workspace<T>&, a device.
+  /// layer_norm_double_backward computes them; after a gradient penalty, for example. nullptr for one of the first three that is 0,
+  /// and for one of the last three that is not wanted. Last arguments, in any order: accumulate, which adds to dgamma, a
+  /// Workspace<T>&, a device.
   template <class Ddx, class Ddgamma, class Ddbeta, class Dy, class X, class T, class Ddy, class Dx,
             class Dgamma, class... Last>
   void double_backward(const Ddx& ddx, const Ddgamma& ddgamma, const Ddbeta& ddbeta, const Dy& dy, const X& x,

@@ -62,7 +62,7 @@ template <class T> struct SecondOrderMeans {
   SIMDNORM_INLINE bool are_numbers() const { return ddx.are_numbers() && rest == rest; }
 };
 
-/// What is found of a record's member, for as many records as a block has rows.
+/// One of the three of each row, as policies of backward take them.
 template <class T, int Capacity> struct MeansOfRows {
   GradientMeans<T> of_row[static_cast<std::size_t>(Capacity)];
 
