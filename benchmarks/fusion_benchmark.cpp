@@ -202,6 +202,49 @@ std::vector<Way> gradients_of_pairs() {
                  .backward(a.dy, a.residual, a.moments, added(a.y, a.y), a.dgamma_2, a.dbeta_2, a.workspace);
            }}};
 }
+/// Double backward: of x, which is dy, of residual, which is x, and of ddx, which is dy, with beta and gamma as ddgamma and ddbeta:
+/// sum = ddy, y = dx, and dgamma; and the same of two calls of backward, one of forward, and Array expressions a row.
+template <Norm norm> std::vector<Way> double_backwards() {
+  return {{"simdnorm",
+           [](Arrays& a) {
+             if constexpr (norm == Norm::layer) {
+               norm_of<norm>(a).double_backward(a.dy, a.beta, a.gamma, a.x, a.residual, a.moments, a.sum, a.y,
+                                                a.dgamma, a.workspace);
+             } else {
+               norm_of<norm>(a).double_backward(a.dy, a.beta, a.x, a.residual, a.moments, a.sum, a.y,
+                                                a.dgamma, a.workspace);
+             }
+           }},
+          {"simdnorm_in_parts", [](Arrays& a) {
+             if constexpr (norm == Norm::layer) {
+               const simdnorm::LayerNorm<float> plain(a.x.cols(), 1e-5F), of_ddgamma(a.beta, nullptr, 1e-5F);
+               plain.backward(a.dy, a.residual, a.moments, a.sum);
+               of_ddgamma.backward(a.x, a.residual, a.moments, a.y);
+               plain.forward(a.residual, a.between);
+             } else {
+               const simdnorm::RMSNorm<float> plain(a.x.cols(), 1e-5F), of_ddgamma(a.beta, 1e-5F);
+               plain.backward(a.dy, a.residual, a.moments, a.sum);
+               of_ddgamma.backward(a.x, a.residual, a.moments, a.y);
+               plain.forward(a.residual, a.between);
+             }
+             const auto gamma = a.gamma.array().transpose(), ddgamma = a.beta.array().transpose();
+             a.dgamma.setZero();
+             for (Index r = 0; r < a.x.rows(); ++r) {
+               auto of_ddx = a.sum.row(r);
+               const auto xhat = a.between.row(r), ddx = a.dy.row(r), dy = a.x.row(r);
+               const auto g = dy * gamma;
+               const float rstd = a.moments.rstd(r), mean_g = norm == Norm::layer ? g.mean() : 0,
+                           g_xhat = (g * xhat).mean(), ddx_xhat = (ddx * xhat).mean();
+               const float rest =
+                   (ddx * g).mean() - g_xhat * ddx_xhat - (norm == Norm::layer ? ddx.mean() * mean_g : 0);
+               a.y.row(r) -=
+                   rstd * (g_xhat * of_ddx + rstd * (ddx_xhat * (g - mean_g - xhat * g_xhat) + rest * xhat));
+               a.dgamma.array() += (dy * of_ddx).transpose();
+               of_ddx = of_ddx * gamma + ddgamma * xhat;
+               if (norm == Norm::layer) of_ddx += gamma;
+             }
+           }}};
+}
 /// sum = residual + x * scale, y = norm(sum): layer scale
 std::vector<Way> scaled_sums() {
   return {{"simdnorm",
@@ -393,6 +436,8 @@ int main(int argc, char** argv) {
       {"layer_norm_backward_modulated", false, Norm::layer, modulated_gradients()},
       {"layer_norm_two", true, Norm::layer, pairs_of_norms()},
       {"layer_norm_backward_two", false, Norm::layer, gradients_of_pairs()},
+      {"layer_norm_double_backward", false, Norm::layer, double_backwards<Norm::layer>()},
+      {"rms_norm_double_backward", false, Norm::rms, double_backwards<Norm::rms>()},
       {"layer_norm_of_scaled_sum", true, Norm::layer, scaled_sums()},
       {"layer_norm_backward_of_scaled_sum", false, Norm::layer, gradients_of_scaled()},
       {"rms_norm_gated", true, Norm::rms, gated_norms()},

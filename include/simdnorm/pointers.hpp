@@ -1,6 +1,7 @@
 // The operators on raw pointers, without Eigen.
 #pragma once
 
+#include "double_backward.hpp"
 #include "grouped_norm.hpp"
 #include "layer_norm.hpp"
 #include "modulated_norm.hpp"

@@ -89,6 +89,7 @@ ALSO = {
     "kernel/dropout.hpp": ["fusion/dropout", "fusion/dropout_types"],
     "kernel/branch.hpp": ["fusion/branch", "fusion/branch_types"],
     "kernel/two_norms.hpp": ["fusion/two_norms"],
+    "kernel/double_backward.hpp": ["double_backward", "double_backward_arguments", "double_backward_types"],
     "kernel/factors.hpp": ["fusion/branch", "fusion/branch_types"],
     "kernel/values.hpp": ["fusion/two_norms"],
     "kernel/rotary.hpp": ["fusion/rotary", "fusion/rotary_types"],
@@ -97,6 +98,7 @@ ALSO = {
     "simd_pairs.hpp": ["fusion/rotary", "fusion/rotary_types"],
     "simd_silu.hpp": ["fusion/gated"],
     "grouped_norm.hpp": ["fusion/grouped"],
+    "double_backward.hpp": ["double_backward", "double_backward_arguments", "double_backward_types"],
     "kernel/gate.hpp": ["fusion/gated", "fusion/gated_types"],
     "kernel/gated.hpp": ["fusion/gated", "fusion/gated_types"],
     "kernel/mapped.hpp": ["fusion/mapped", "fusion/dropout"],
@@ -125,7 +127,7 @@ NOT_OF_OPERATORS = {"simd_words.hpp", "simd_narrow.hpp", "simd_number.hpp", "sel
                     "modulated_norm.hpp", "simd_random.hpp", "kernel/dropout.hpp", "kernel/mapped.hpp", "kernel/gathered.hpp",
                     "kernel/factors.hpp", "kernel/branch.hpp", "kernel/two_norms.hpp", "kernel/gate.hpp", "kernel/gated.hpp",
                     "kernel/rotary.hpp", "kernel/rotated.hpp", "kernel/unrotated.hpp", "simd_pairs.hpp", "simd_silu.hpp",
-                    "grouped_norm.hpp",
+                    "grouped_norm.hpp", "kernel/double_backward.hpp", "double_backward.hpp",
                     "kernel/partial.hpp", "kernel/merged.hpp", "split_norm.hpp"}
 OPERATORS = ["layer_float", "layer_double", "rms_float", "rms_double"]
 LEAST_RATE = 98

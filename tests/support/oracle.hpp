@@ -7,6 +7,7 @@
 //   LayerNorm  dx = (g - mean(g) - xhat * mean(g * xhat)) * rstd
 //   RMSNorm    dx = (g - xhat * mean(g * xhat)) * rstd
 //   dgamma = sum over rows of dy * xhat,  dbeta = sum over rows of dy
+//   double backward, from the gradients ddx, ddgamma, ddbeta of these: see double_backward
 //
 // Where variance (or mean square) and epsilon are both 0, rstd is 0.
 #pragma once
@@ -127,6 +128,55 @@ std::vector<quad> backward(Norm norm, const T* dy, const T* x, const T* gamma, T
     value = (value - mean_g - xhat(s, x[c]) * mean_g_xhat) * s.rstd;
   }
   return g;
+}
+
+// What double backward gives of one row: the gradients of dy and x, and what the row adds to that of gamma. With
+// P a = a - mean(a) - xhat * mean(a * xhat), of RMSNorm without mean(a), g = dy * gamma and u = dy * ddgamma:
+//   ddy = gamma * rstd * P ddx + ddgamma * xhat + ddbeta,  of_gamma = dy * rstd * P ddx
+//   dx  = rstd * P u - rstd^2 * (xhat * mean(ddx * P g) + mean(g * xhat) * P ddx + mean(ddx * xhat) * P g)
+// Each of ddx, ddgamma, ddbeta, gamma may be null.
+struct DoubleBackward {
+  std::vector<quad> ddy, dx, of_gamma;
+  quad rstd;
+};
+template <class T>
+DoubleBackward double_backward(Norm norm, const T* ddx, const T* ddgamma, const T* ddbeta, const T* dy,
+                               const T* x, const T* gamma, T epsilon, Index hidden) {
+  const std::size_t n = static_cast<std::size_t>(hidden);
+  const quad zero = wide(0.0), count = wide(hidden);
+  const Statistics s = statistics(norm, x, hidden, epsilon);
+  const auto number = [&](const T* values, std::size_t c, quad absent) {
+    return values ? wide(values[c]) : absent;
+  };
+  const auto mean = [&](const std::vector<quad>& a, const std::vector<quad>& b) {
+    quad sum = zero;
+    for (std::size_t c = 0; c < n; ++c) sum += a[c] * b[c];
+    return sum / count;
+  };
+  std::vector<quad> h(n), v(n), g(n), u(n);
+  const std::vector<quad> ones(n, wide(1.0));
+  for (std::size_t c = 0; c < n; ++c) {
+    h[c] = xhat(s, x[c]);
+    v[c] = number(ddx, c, zero);
+    g[c] = wide(dy[c]) * number(gamma, c, wide(1.0));
+    u[c] = wide(dy[c]) * number(ddgamma, c, zero);
+  }
+  const auto projected = [&](std::vector<quad> a) {
+    const quad of_ones = norm == Norm::layer ? mean(a, ones) : zero, of_h = mean(a, h);
+    for (std::size_t c = 0; c < n; ++c) a[c] -= of_ones + h[c] * of_h;
+    return a;
+  };
+  const std::vector<quad> pv = projected(v), pg = projected(g), pu = projected(u);
+  const quad v_g = mean(v, pg), v_h = mean(v, h), g_h = mean(g, h);
+  DoubleBackward out{std::vector<quad>(n), std::vector<quad>(n), std::vector<quad>(n), s.rstd};
+  for (std::size_t c = 0; c < n; ++c) {
+    const quad of_ddx = s.rstd * pv[c];
+    out.ddy[c] = number(gamma, c, wide(1.0)) * of_ddx + number(ddgamma, c, zero) * h[c] +
+                 (norm == Norm::layer ? number(ddbeta, c, zero) : zero);
+    out.of_gamma[c] = wide(dy[c]) * of_ddx;
+    out.dx[c] = s.rstd * pu[c] - s.rstd * s.rstd * (h[c] * v_g + g_h * pv[c] + v_h * pg[c]);
+  }
+  return out;
 }
 
 // dgamma and dbeta of all rows, and the sums of magnitudes that their errors are measured by.

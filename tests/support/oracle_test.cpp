@@ -75,6 +75,52 @@ TEST(Oracle, GradientsAgreeWithFiniteDifferences) {
   }
 }
 
+// The loss sum(ddx * dx) + sum(ddgamma * dgamma) + sum(ddbeta * dbeta), by the oracle's own backward.
+TEST(Oracle, DoubleBackwardAgreesWithFiniteDifferences) {
+  support::Random random(5);
+  const double h = std::ldexp(1.0, -30);
+  for (Norm norm : oracle::norms) {
+    for (const std::size_t n : {std::size_t(1), std::size_t(2), std::size_t(3), std::size_t(16)}) {
+      for (const double epsilon : {1e-3, 0.75}) {
+        const auto hidden = static_cast<oracle::Index>(n);
+        std::vector<double> of[6];  // dy, x, gamma; ddx, ddgamma, ddbeta
+        for (std::vector<double>& values : of) {
+          values.resize(n);
+          support::fill_normal(random, values.data(), hidden);
+        }
+        std::vector<double>&dy = of[0], &x = of[1], &gamma = of[2];
+        const auto loss = [&] {
+          const auto dx = oracle::backward(norm, dy.data(), x.data(), gamma.data(), epsilon, hidden);
+          const auto parameters = oracle::parameter_gradients(norm, dy.data(), x.data(), epsilon, 1, hidden);
+          quad sum = wide(0.0);
+          for (std::size_t c = 0; c < n; ++c) {
+            sum += wide(of[3][c]) * dx[c] + wide(of[4][c]) * parameters.dgamma[c];
+            if (norm == Norm::layer) sum += wide(of[5][c]) * parameters.dbeta[c];
+          }
+          return sum;
+        };
+        const auto got = oracle::double_backward(norm, of[3].data(), of[4].data(), of[5].data(), dy.data(),
+                                                 x.data(), gamma.data(), epsilon, hidden);
+        const std::vector<quad>* const gradients[] = {&got.ddy, &got.dx, &got.of_gamma};
+        for (std::size_t which = 0; which < 3; ++which) {
+          for (std::size_t c = 0; c < n; ++c) {
+            const double middle = of[which][c];
+            of[which][c] = middle + h;
+            const quad above = wide(of[which][c]), loss_above = loss();
+            of[which][c] = middle - h;
+            const quad below = wide(of[which][c]), loss_below = loss();
+            of[which][c] = middle;
+            const double scale = 1 + std::pow(narrow(got.rstd), 4);  // the third derivative's growth
+            EXPECT_NEAR(narrow((loss_above - loss_below) / (above - below) - (*gradients[which])[c]), 0,
+                        1e-16 * scale)
+                << oracle::name(norm) << " " << n << ", gradient " << which << ", column " << c;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Oracle, ConstantRowsHaveNoVariance) {
   const float x[] = {0.1f, 0.1f, 0.1f};
   const auto s = oracle::statistics(Norm::layer, x, 3, 0.f);

@@ -170,8 +170,9 @@ template <class P> class NormFunctor {
     const Stored* beta() const { return norm.beta_.data; }
     /// Arrays (hidden): bias or layer_scale; dgamma, dbeta, dbias or dlayer_scale.
     template <class Z> auto read_vector(const char* name, const Z& object) const {
-      static_assert(has_memory<Z>(),
-                    "simdnorm: bias and layer_scale are an Eigen tensor, matrix or map that lies in memory");
+      static_assert(
+          has_memory<Z>(),
+          "simdnorm: bias, layer_scale, ddgamma and ddbeta are an Eigen tensor, matrix or map in memory");
       return vector(name, operand<const stored_t<Z>>(object));
     }
     template <class Z> auto written_vector(const char* name, Z& object) const {

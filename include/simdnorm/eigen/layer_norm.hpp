@@ -1,6 +1,7 @@
 // LayerNorm as a functor over Eigen tensors and matrices.
 #pragma once
 
+#include "../double_backward.hpp"
 #include "../layer_norm.hpp"
 #include "functor.hpp"
 
@@ -67,6 +68,27 @@ class LayerNorm : private NormFunctor<P>, public TensorFunctor<LayerNorm<P, Cast
     } else {
       backward_with(dy, x, moments, dx, last...);
     }
+  }
+
+  /// The gradient of backward, from ddx, ddgamma and ddbeta, those of its results: ddy, dx and dgamma, those of dy, x and gamma, as
+  /// layer_norm_double_backward computes them; after a gradient penalty, for example. nullptr for one of the first three that is 0,
+  /// and for one of the last three that is not wanted. Last arguments, in any order: accumulate, which adds to dgamma, a
+  /// Workspace<T>&, a device.
+  template <class Ddx, class Ddgamma, class Ddbeta, class Dy, class X, class T, class Ddy, class Dx,
+            class Dgamma, class... Last>
+  void double_backward(const Ddx& ddx, const Ddgamma& ddgamma, const Ddbeta& ddbeta, const Dy& dy, const X& x,
+                       const Moments<T>& moments, Ddy&& ddy, Dx&& dx, Dgamma&& dgamma, Last&&... last) const {
+    static_assert(
+        std::conjunction_v<std::bool_constant<is_backward_option<T, std::decay_t<Last>>>...>,
+        "simdnorm: LayerNorm.double_backward: after dgamma come accumulate, a Workspace<T>&, a device");
+    const typename Base::template Call<X> call(*this, "double_backward", x);
+    call.expect_moments(moments);
+    layer_norm_double_backward<Casting>(
+        call.shape, as_rows(call, "ddx", view(ddx)), as_vector(call, "ddgamma", view(ddgamma)),
+        as_vector(call, "ddbeta", view(ddbeta)), call.rows_read("dy", dy), call.rows_read("x", x),
+        this->gamma_.data, moments.data(), as_rows(call, "ddy", view(ddy)), as_rows(call, "dx", view(dx)),
+        call.written_vector("dgamma", dgamma), gradient_options<T>(call.shape, 1, last...),
+        DeviceExecutor{find_device(last...)});
   }
 
  private:

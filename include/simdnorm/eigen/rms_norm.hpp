@@ -1,6 +1,7 @@
 // RMSNorm as a functor over Eigen tensors and matrices.
 #pragma once
 
+#include "../double_backward.hpp"
 #include "../rms_norm.hpp"
 #include "functor.hpp"
 
@@ -49,6 +50,23 @@ class RMSNorm : private NormFunctor<P>, public TensorFunctor<RMSNorm<P, Casting>
     } else {
       backward_with(dy, x, moments, dx, last...);
     }
+  }
+
+  /// The gradient of backward, as LayerNorm's; without ddbeta.
+  template <class Ddx, class Ddgamma, class Dy, class X, class T, class Ddy, class Dx, class Dgamma,
+            class... Last>
+  void double_backward(const Ddx& ddx, const Ddgamma& ddgamma, const Dy& dy, const X& x,
+                       const Moments<T>& moments, Ddy&& ddy, Dx&& dx, Dgamma&& dgamma, Last&&... last) const {
+    static_assert(
+        std::conjunction_v<std::bool_constant<is_backward_option<T, std::decay_t<Last>>>...>,
+        "simdnorm: RMSNorm.double_backward: after dgamma come accumulate, a Workspace<T>&, a device");
+    const typename Base::template Call<X> call(*this, "double_backward", x);
+    call.expect_moments(moments);
+    rms_norm_double_backward<Casting>(
+        call.shape, as_rows(call, "ddx", view(ddx)), as_vector(call, "ddgamma", view(ddgamma)),
+        call.rows_read("dy", dy), call.rows_read("x", x), this->gamma_.data, moments.data(),
+        as_rows(call, "ddy", view(ddy)), as_rows(call, "dx", view(dx)), call.written_vector("dgamma", dgamma),
+        gradient_options<T>(call.shape, 1, last...), DeviceExecutor{find_device(last...)});
   }
 
  private:

@@ -4,80 +4,19 @@
 #include "../dispatch/call.hpp"
 #include "../operands.hpp"
 #include "epilogue.hpp"
+#include "gradient_means.hpp"
 #include "measure.hpp"
 #include "parameter_gradient.hpp"
 #include "writer.hpp"
 
 namespace simdnorm {
 
-/// The means of as many rows as a vector has elements, or of the first `count`, from their sums over `hidden` columns; NaN
-/// where one of the two is not finite.
-template <class Statistic, class T, class V>
-SIMDNORM_INLINE void keep_sums(const Extended<T, V> (&sum)[Statistic::sums], Index hidden, int count,
-                               GradientMeans<T>* means) {
-  T g[V::width] = {}, g_xhat[V::width];
-  Statistic::gradient_means(sum, hidden, g, g_xhat);
-  for (int r = 0; r < std::min(V::width, count); ++r) {
-    means[r] = {g[r], g_xhat[r]};
-    if (SIMDNORM_UNLIKELY(!(std::isfinite(means[r].g) && std::isfinite(means[r].g_xhat))))
-      means[r] = {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::quiet_NaN()};
-  }
-}
-
-/// Folds columns of the rows of a block into the sums that dx needs; `scale` maps dy to g, the gradient of xhat.
-template <class Statistic, class Block, class Dy, class X, class Scale, class T, class Sums>
-SIMDNORM_NOINLINE void sum_gradients(Block block, Columns columns, const Dy& dy_of_rows, const X& x_of_rows,
-                                     const Scale& scale_of_rows, const RowMoments<T>* moments, Sums& sums) {
-  const Dy dy = dy_of_rows;
-  const X x = x_of_rows;
-  const Scale scale = scale_of_rows;
-  block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
-    using Rows = std::decay_t<decltype(rows)>;
-    const auto values = scaled(rows, x, moments + first);
-    const typename Statistic::template Normalizer<Rows> xhat(rows, moments + first);
-    fold(rows, columns, four_at_once<Statistic::sums>([&](auto at) SIMDNORM_INLINE_LAMBDA {
-           const auto g = scale.at(rows, at)(dy.load(rows, at));
-           return Statistic::gradient_term(g, xhat(at, values.load(rows, at)));
-         }),
-         sums, first);
-  });
-}
-
-/// means[r] = the means over row r that dx needs; NaN, and so will be dx, where one of them is not finite. (Of a part of the
-/// rows, their sums: partial.hpp.)
-template <class Statistic, class Block, class Dy, class X, class Scale, class T, class Record, class Threads>
-SIMDNORM_NOINLINE void gradient_means(const Block& block, const Spans<Threads>& spans, const Dy& dy,
-                                      const X& x, const Scale& scale, const RowMoments<T>* moments,
-                                      Record* means) {
-  using Sums = SumsOf<Block, Statistic::sums>;
-  using V = typename Sums::Vector;
-  const int count = block.count();
-  Sums sums;
-  const auto fold_columns = [&](Columns columns, Sums& to) SIMDNORM_INLINE_LAMBDA {
-    sum_gradients<Statistic>(block, columns, dy, x, scale, moments, to);
-  };
-  fold_spans(spans, count, fold_columns, sums);
-  for (int first = 0; first < count; first += V::width) {
-    Extended<T, V> sum[Statistic::sums];
-    sums.load(first, count, sum);
-    keep_sums<Statistic>(sum, spans.hidden, count - first, means + first);
-  }
-}
-
-/// The means that backward takes: of rows that are all here. (Of others: merged.hpp.)
-template <class Statistic, class Block, class Dy, class X, class Scale, class T, class Threads>
-SIMDNORM_INLINE void find_means(const Statistic& /*statistic*/, const Block& block,
-                                const Spans<Threads>& spans, const Dy& dy, const X& x, const Scale& scale,
-                                const RowMoments<T>* moments, GradientMeans<T>* means) {
-  gradient_means<Statistic>(block, spans, dy, x, scale, moments, means);
-}
-
 /// dx for some columns of some rows, and what they add to `totals`.
 template <class Statistic, class Gradient, class Rows, class Range, class Dy, class X, class Scale, class Dx,
           class T, class Totals>
 SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_rows, const X& x_of_rows,
                                      const Scale& scale_of_rows, const RowMoments<T>* moments,
-                                     const GradientMeans<T>* means, const Dx& dx_of_rows,
+                                     const typename Statistic::Means* means, const Dx& dx_of_rows,
                                      const Totals& totals_of_rows) {
   const Dy dy = dy_of_rows;
   const X x = x_of_rows;
@@ -110,10 +49,10 @@ SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_r
 }
 
 /// dx of these rows can be differentiated at full speed: no row is scaled, and none will be NaN.
-template <class T>
-SIMDNORM_INLINE bool all_ordinary(const RowMoments<T>* moments, const GradientMeans<T>* means, int count) {
+template <class T, class Means>
+SIMDNORM_INLINE bool all_ordinary(const RowMoments<T>* moments, const Means* means, int count) {
   bool all = all_unscaled(moments, count);
-  for (int r = 0; r < count; ++r) all &= means[r].g_xhat == means[r].g_xhat;
+  for (int r = 0; r < count; ++r) all &= means[r].are_numbers();
   return all;
 }
 
@@ -123,7 +62,7 @@ template <class Gradient, class Statistic, class Rows, class Dy, class X, class 
 SIMDNORM_COLD void differentiate_rare(const Statistic& statistic, Rows rows, const Spans<Threads>& spans,
                                       const Dy& dy, const X& x, const Scale& scale,
                                       const RowMoments<T>* moments, const Dx& dx, const Totals& totals) {
-  GradientMeans<T> means[Rows::capacity];
+  typename Statistic::Means means[Rows::capacity];
   for (int r = 0; r < rows.count(); ++r)
     find_means(statistic, rows.row(r), spans, dy, x, scale, moments + r, means + r);
   differentiate<Statistic, Gradient>(rows.scalable(), Columns{0, spans.hidden}, dy, x, scale, moments, means,
@@ -144,7 +83,7 @@ Index backward(RowShape shape, const Statistic& statistic, const Dy& dy, const X
     const auto totals = gradient.begin(task);
     blocks.each(first_block, last_block, [&](const auto& block) {
       const RowMoments<T>* of_block = moments + block.first_row;
-      GradientMeans<T> means[std::decay_t<decltype(block)>::capacity];
+      typename Statistic::Means means[std::decay_t<decltype(block)>::capacity];
       with_block(block, dy, [&](const auto& dy_of_block) {
         find_means(statistic, block, threads.spans, dy_of_block.first(), x.first(), scale, of_block, means);
         block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {

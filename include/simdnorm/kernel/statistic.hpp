@@ -26,6 +26,8 @@ template <class T, class V> struct Spread { Extended<T, V> mean, variance; };
 template <class T> struct GradientMeans {
   T g;
   T g_xhat;
+  /// Neither is NaN.
+  SIMDNORM_INLINE bool are_numbers() const { return g_xhat == g_xhat; }
 };
 
 /// LayerNorm: mean and variance, from one pass over x - shift:
@@ -34,6 +36,7 @@ template <class T> struct GradientMeans {
 /// The shift is 0, unless the difference of squares costs digits: then it is the mean that was found.
 template <class T> struct Variance {
   using Scalar = T;
+  using Means = GradientMeans<T>;  // what backward finds of a row
   static constexpr NormKind kind = NormKind::layer;
   static constexpr int sums = 2;
   static constexpr int chains = 1;  // of additions, in each lane
@@ -129,6 +132,7 @@ template <class T> struct Variance {
 /// RMSNorm: the mean square; rstd = 1/sqrt(mean square + epsilon).
 template <class T> struct MeanSquare {
   using Scalar = T;
+  using Means = GradientMeans<T>;
   static constexpr NormKind kind = NormKind::rms;
   static constexpr int sums = 1;
   static constexpr int chains = 2;

@@ -56,6 +56,28 @@ template <class U, class V> struct TwoStoredRows : TwoSinks<StoredRows<U>, Store
   }
 };
 
+/// run(sink, writer) with what suits two outputs.
+template <int Rows, class Blocks, class Read, class U, class V, class Run>
+void with_two_sinks(RowShape shape, const Read& read, const Strided<U>& y, const Strided<V>& y_2,
+                    const Run& run) {
+  const TwoStoredRows<U, V> sink{y, y_2};
+  // Lines of two arrays written in turns must be written whole: parts of them may cost several times as much.
+  using Vector = simd::Vector<typename Blocks::Scalar, typename Blocks::Architecture>;
+  constexpr bool whole_lines = Vector::width * static_cast<Index>(sizeof(U)) == simd::cache_line;
+  if constexpr (!Blocks::across && whole_lines && sizeof(U) == sizeof(V)) {
+    const auto lines = [](const auto& rows) {
+      return std::pair{reinterpret_cast<std::uintptr_t>(rows.data) % simd::cache_line,
+                       rows.outer * static_cast<Index>(sizeof(U)) % simd::cache_line};
+    };
+    if (lines(y) == lines(y_2)) {
+      with_writer<Rows, Blocks>(shape, std::tuple_cat(read, operands_of(y_2)), y,
+                                [&](const auto& writer) { run(sink, writer); });
+      return;
+    }
+  }
+  run(sink, DirectWriter{});
+}
+
 // --- backward: a source, a scale, and sums ---
 
 /// Of two operands.
@@ -224,22 +246,7 @@ auto epilogue_to(const TwoNorms<Y, P, B, Y2>& a, const Epilogue& first) {
 template <int Rows, class Blocks, class Read, class U, class P, class B, class V, class Run>
 void with_sink(RowShape shape, const Read& read, const TwoNorms<Strided<U>, P, B, Strided<V>>& a,
                const Run& run) {
-  const TwoStoredRows<U, V> sink{a.y, a.y_2};
-  // Lines of two arrays written in turns must be written whole: parts of them may cost several times as much.
-  using Vector = simd::Vector<typename Blocks::Scalar, typename Blocks::Architecture>;
-  constexpr bool whole_lines = Vector::width * static_cast<Index>(sizeof(U)) == simd::cache_line;
-  if constexpr (!Blocks::across && whole_lines && sizeof(U) == sizeof(V)) {
-    const auto lines = [](const auto& rows) {
-      return std::pair{reinterpret_cast<std::uintptr_t>(rows.data) % simd::cache_line,
-                       rows.outer * static_cast<Index>(sizeof(U)) % simd::cache_line};
-    };
-    if (lines(a.y) == lines(a.y_2)) {
-      with_writer<Rows, Blocks>(shape, std::tuple_cat(read, operands_of(a.y_2)), a.y,
-                                [&](const auto& writer) { run(sink, writer); });
-      return;
-    }
-  }
-  run(sink, DirectWriter{});
+  with_two_sinks<Rows, Blocks>(shape, read, a.y, a.y_2, run);
 }
 
 template <class T, class U, class P, class V, class G>
