@@ -98,7 +98,7 @@ ALSO = {
     "simd_silu.hpp": ["fusion/gated"],
     "grouped_norm.hpp": ["fusion/grouped"],
     "kernel/gate.hpp": ["fusion/gated", "fusion/gated_types"],
-    "kernel/gated.hpp": ["fusion/gated", "fusion/gated_types"],
+    "kernel/gated.hpp": ["fusion/gated", "fusion/gated_types", "fusion/gated_sum"],
     "kernel/mapped.hpp": ["fusion/mapped", "fusion/dropout"],
     "kernel/gathered.hpp": ["fusion/mapped", "fusion/gathered"],
     "simd_words.hpp": OF_TYPES + OF_CODES,

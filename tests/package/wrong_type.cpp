@@ -27,5 +27,8 @@ void wrong(int* x, Eigen::Tensor<int, 2>& t, Eigen::Tensor<float, 2>& y, float* 
   simdnorm::LayerNorm<double>(8).forward(y, y, kept);
 #elif DOOR == 11  // the gradient of a gate behind LayerNorm, without its beta
   simdnorm::layer_norm_backward({1, 8}, simdnorm::gated(a, a).gradient(a), a, nullptr, moments, a);
+#elif DOOR == 12  // of a sum, a term that is to be kept
+  simdnorm::layer_norm_forward({1, 8}, simdnorm::residual_sum(simdnorm::gated(a, a, a), a, a), nullptr,
+                               nullptr, 1, a);
 #endif
 }
