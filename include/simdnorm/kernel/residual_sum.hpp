@@ -145,8 +145,8 @@ ResidualSum(X, R, S, B, A) -> ResidualSum<X, R, S, B, A>;
 /// As x of a forward: what is normalized is x + residual, or, by methods of what this returns, residual * alpha + (x + bias):
 ///   layer_norm_forward(shape, residual_sum(x, residual, sum).bias(b).alpha(a), gamma, beta, epsilon, y, moments);
 /// x, residual, sum: rows, a pointer or a Strided each, of float, double, BFloat16 or Float16, whatever the others hold; x also
-/// branch(...), or gated(x, z) of gated.hpp. sum may be nullptr, where nobody needs it. bias: (hidden). sum may be x or residual, and y the one of
-/// them that sum is not, where both hold types of one size.
+/// branch(...), or gated(x, z) of gated.hpp. sum may be nullptr, where nobody needs it. bias: (hidden). sum may be x or residual,
+/// and y the one of them that sum is not, where both hold types of one size.
 /// Each operation is rounded by itself, in T of the call; the sum is rounded to its type once, and y is the norm of that: the
 /// call has the bits of one that adds and of another that normalizes sum. backward takes sum as its x.
 /// Errors: those of the call; a missing x, residual or sum, or any other overlap: std::invalid_argument, before anything is
