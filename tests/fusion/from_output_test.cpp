@@ -189,6 +189,23 @@ TEST(FromOutput, IsAsNearAsYAllows) {
   check_near_x<Norm::rms, OnePlusGamma, BFloat16, Float16>(0x1p-8);
 }
 
+// Lanes beyond the rows, which lie side by side, add nothing to dgamma, not even where beta / gamma overflows.
+TEST(FromOutput, OfALargeBetaAndASmallGamma) {
+  constexpr Index hidden = 3;
+  for (Index rows : {1, 5, 8, 19}) {
+    const Places places = side_by_side(1, rows, hidden);
+    const std::vector<float> gamma(hidden, 1e-30F), beta(hidden, 3e9F), y(size(rows * hidden), 3e9F),
+        dy(y.size(), 1.0F);
+    const std::vector<RowMoments<float>> moments(size(rows), {0, 0, 1, 1});
+    std::vector<float> dx(y.size()), dgamma(hidden, 7.0F), dbeta = dgamma;
+    simdnorm::layer_norm_backward(places.shape, places.read(dy),
+                                  from_output(places.read(y), beta.data(), 1e-30), gamma.data(),
+                                  moments.data(), places.write(dx), dgamma.data(), dbeta.data());
+    EXPECT_EQ(dgamma, std::vector<float>(hidden, 0.0F)) << rows;
+    EXPECT_EQ(dbeta, std::vector<float>(hidden, static_cast<float>(rows))) << rows;
+  }
+}
+
 TEST(FromOutput, ErrorsComeBeforeAnythingIsWritten) {
   constexpr Index hidden = 8;
   const std::vector<float> unwritten(3 * hidden, 1.25F);

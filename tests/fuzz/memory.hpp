@@ -81,6 +81,17 @@ void expect_rows(const Operand<T>& output, const support::Problem<T>& p, const s
   }
 }
 
+// Tasks in another order than one after the other.
+inline support::Executor any_order(Input& input, std::string& words) {
+  const Index order = input.between(0, 2), start = input.between(0, 15);
+  words += order == 0 ? "" : order == 1 ? ", tasks backwards" : ", tasks from " + std::to_string(start);
+  if (order == 0) return support::serial;
+  if (order == 1) return support::Backwards{};
+  return [start](Index tasks, Index, const std::function<void(Index)>& run) {
+    for (Index i = 0; i < tasks; ++i) run((i + start) % tasks);
+  };
+}
+
 // Whether a call was refused, in the words that are promised.
 template <class Call> bool refused(const Call& call) {
   try {

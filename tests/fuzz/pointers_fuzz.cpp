@@ -96,17 +96,6 @@ template <class T> struct Array {
 
 // --- calls ---
 
-// Tasks in another order than one after the other.
-Executor any_order(Input& input, std::string& words) {
-  const Index order = input.between(0, 2), start = input.between(0, 15);
-  words += order == 0 ? "" : order == 1 ? ", tasks backwards" : ", tasks from " + std::to_string(start);
-  if (order == 0) return support::serial;
-  if (order == 1) return support::Backwards{};
-  return [start](Index tasks, Index, const std::function<void(Index)>& run) {
-    for (Index i = 0; i < tasks; ++i) run((i + start) % tasks);
-  };
-}
-
 constexpr const char* names_of_faults[] = {"none",
                                            "hidden 0",
                                            "hidden negative",

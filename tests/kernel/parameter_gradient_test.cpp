@@ -47,4 +47,26 @@ TYPED_TEST(Totals, OfASegmentAreItsOwn) {
   }
 }
 
+// A term is of dy and xhat, or of what the sink of dx returns; one that is of neither would not be summed, and does not compile
+// in backward.
+struct OfStored {
+  template <class Block, class Lanes, class Vector>
+  Vector operator()(const Block&, At<Lanes>, const std::pair<Vector, Vector>& stored) const {
+    return stored.first;
+  }
+};
+TEST(ParameterGradients, EachTermIsSummed) {
+  using Block = RowsAlong<float, simd::DefaultArch, 2>;
+  using V = Block::Vector;
+  using Place = At<simd::All>;
+  using OfDy = std::tuple<V, V>;
+  using OfSink = std::tuple<std::pair<V, V>>;
+  EXPECT_TRUE(
+      (ParameterGradient<float, simd::DefaultArch, BetaTerm>::sums_all<Block, Place, OfDy, std::tuple<V>>));
+  EXPECT_TRUE((
+      ParameterGradient<float, simd::DefaultArch, BetaTerm, OfStored>::sums_all<Block, Place, OfDy, OfSink>));
+  EXPECT_FALSE((ParameterGradient<float, simd::DefaultArch, BetaTerm, OfStored>::sums_all<Block, Place, OfDy,
+                                                                                          std::tuple<V>>));
+}
+
 }  // namespace

@@ -100,7 +100,7 @@ ALSO = {
     "grouped_norm.hpp": ["fusion/grouped"],
     "double_backward.hpp": ["double_backward", "double_backward_arguments", "double_backward_types"],
     "kernel/gate.hpp": ["fusion/gated", "fusion/gated_types"],
-    "kernel/gated.hpp": ["fusion/gated", "fusion/gated_types"],
+    "kernel/gated.hpp": ["fusion/gated", "fusion/gated_types", "fusion/gated_sum"],
     "kernel/mapped.hpp": ["fusion/mapped", "fusion/dropout"],
     "kernel/gathered.hpp": ["fusion/mapped", "fusion/gathered"],
     "simd_words.hpp": OF_TYPES + OF_CODES,

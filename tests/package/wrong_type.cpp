@@ -27,5 +27,16 @@ void wrong(int* x, Eigen::Tensor<int, 2>& t, Eigen::Tensor<float, 2>& y, float* 
   simdnorm::LayerNorm<double>(8).forward(y, y, kept);
 #elif DOOR == 11  // the gradient of a gate behind LayerNorm, without its beta
   simdnorm::layer_norm_backward({1, 8}, simdnorm::gated(a, a).gradient(a), a, nullptr, moments, a);
+#elif DOOR == 12  // of a sum, a term that is to be kept
+  simdnorm::layer_norm_forward({1, 8}, simdnorm::residual_sum(simdnorm::gated(a, a, a), a, a), nullptr,
+                               nullptr, 1, a);
+#elif DOOR == 13  // a sum over rows of what backward does not give
+  struct Never {};
+  const simdnorm::Strided<const float> rows{a, 8, 1};
+  simdnorm::backward_summing({1, 8}, {1, 8}, simdnorm::Variance<float>{}, simdnorm::operands_of(rows),
+                             simdnorm::source_of<float>(rows), simdnorm::source_of<float>(rows),
+                             simdnorm::RoundOnce::gradient_scale(a), moments,
+                             simdnorm::Strided<float>{a, 8, 1}, simdnorm::GradientOptions{},
+                             simdnorm::Serial{}, simdnorm::ColumnSum{Never{}, a});
 #endif
 }

@@ -88,7 +88,7 @@ class LayerNorm : private NormFunctor<P>, public TensorFunctor<LayerNorm<P, Cast
         as_vector(call, "ddbeta", view(ddbeta)), call.rows_read("dy", dy), call.rows_read("x", x),
         this->gamma_.data, moments.data(), as_rows(call, "ddy", view(ddy)), as_rows(call, "dx", view(dx)),
         call.written_vector("dgamma", dgamma), gradient_options<T>(call.shape, 1, last...),
-        DeviceExecutor{find_device(last...)});
+        executor_of(find_device(last...)));
   }
 
  private:

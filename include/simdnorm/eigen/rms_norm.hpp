@@ -66,7 +66,7 @@ class RMSNorm : private NormFunctor<P>, public TensorFunctor<RMSNorm<P, Casting>
         call.shape, as_rows(call, "ddx", view(ddx)), as_vector(call, "ddgamma", view(ddgamma)),
         call.rows_read("dy", dy), call.rows_read("x", x), this->gamma_.data, moments.data(),
         as_rows(call, "ddy", view(ddy)), as_rows(call, "dx", view(dx)), call.written_vector("dgamma", dgamma),
-        gradient_options<T>(call.shape, 1, last...), DeviceExecutor{find_device(last...)});
+        gradient_options<T>(call.shape, 1, last...), executor_of(find_device(last...)));
   }
 
  private:

@@ -42,6 +42,12 @@ SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_r
         const auto store_more = more_results(
             dy, rows, at, [&]() SIMDNORM_INLINE_LAMBDA { return normalized.unrounded(at, x_at); });
         const auto stored = dx_values.store(rows, at, input_gradient(at, scaled(gradient), xhat));
+        static_assert(
+            Gradient::template sums_all<
+                Rows, std::decay_t<decltype(at)>,
+                std::tuple<std::decay_t<decltype(gradient)>, std::decay_t<decltype(xhat)>>,
+                std::tuple<std::decay_t<decltype(stored)>>>,
+            "simdnorm: a sum of columns that takes neither dy and xhat nor what the sink of dx returns");
         sums.add(totals, rows, at, stored);
         store_more();
       },

@@ -114,6 +114,8 @@ template <class X, class B, class L, class M, class R>
 auto read_rows(RowShape shape, const Branch<X, B, L, M, R>& a) {
   static_assert(column_sums<Branch<X, B, L, M, R>> == 0,
                 "simdnorm: dbias and dlayer_scale are for dx of a backward");
+  static_assert(!keeps_rows<X>,
+                "simdnorm: the rows of a branch are not kept: gated(x, z) without u, no sum that is kept");
   return Branch{read_rows(shape, a.x), a.bias_values, a.layer_scale_values, a.mask, a.row_scale_values};
 }
 template <class L> L written_part(RowShape, L values) { return values; }

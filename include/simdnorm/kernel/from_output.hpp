@@ -23,7 +23,8 @@ template <class Y, class Scale, class Beta, class T> struct RecoveredXhat {
     const V gamma = scale.at(block, at)(V::broadcast(T(1)));
     const V bound = simd::where_less(gamma, V::broadcast(T(0)), V::broadcast(-least), V::broadcast(least));
     const V divisor = simd::where_less(simd::max_magnitude(gamma, gamma), V::broadcast(least), bound, gamma);
-    return (y.load(block, at) - beta.load(block, at)) / divisor;
+    // Of lanes that are not meant, 0: across rows a quotient of beta and gamma, which may overflow, would come to sums.
+    return simd::keep(at.lanes, (y.load(block, at) - beta.load(block, at)) / divisor);
   }
   template <class Block, class Lanes>
   SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {

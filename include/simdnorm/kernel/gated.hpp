@@ -56,7 +56,9 @@ template <class X, class Z, class Dx, class Dz> GateGradients(X, Z, Dx, Dz) -> G
 ///     rms_norm_forward(shape, x, gamma, epsilon, gated(y, z), moments);
 ///     rms_norm_backward(shape, gated(dy, z).gradient(dz), x, gamma, moments, dx, dgamma);
 ///   x of a forward: the norm of u = x * silu(z), which is kept, rounded to its type, where a third argument
-///   says so, and else made again each time that it is read; x of its backward is u, or gated(x, z), dx gate_gradients.
+///   says so, and else made again each time that it is read; x of its backward is u, or gated(x, z), dx gate_gradients;
+///   x of residual_sum: residual + x * silu(z), without u; dx of its backward is residual_gradients(dsum, gate_gradients(...),
+///   dresidual).
 /// What is gated, z, u, dz: rows, a pointer or a Strided each, of any types of numbers.
 /// y may be x or z; u may be x or z, and y the one of them that u is not. dz may be dy or z, and dx the other, but with dz
 /// neither may be x. All where both hold types of one size.
@@ -86,6 +88,8 @@ GateGradients<X, Z, Dx, Dz> gate_gradients(X x, Z z, Dx dx, Dz dz) {
   return {x, z, dx, dz};
 }
 
+template <class X, class Z, class U>
+inline constexpr bool keeps_rows<Gated<X, Z, U>> = !std::is_null_pointer_v<U>;
 template <class X, class Z, class U> struct ComputedIn<Gated<X, Z, U>> { using type = operands_t<X, Z, U>; };
 /// Of what is normalized.
 template <class X, class Z, class U> struct ElementOf<Gated<X, Z, U>> {

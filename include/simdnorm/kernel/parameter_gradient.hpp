@@ -17,6 +17,7 @@ namespace simdnorm {
 
 /// Where backward is not asked for gradients of parameters.
 struct NoParameterGradient {
+  template <class Block, class At, class... Phases> static constexpr bool sums_all = true;
   template <class Blocks> static Index blocks_per_task(const Blocks& blocks) { return blocks.per_task(); }
   static NoParameterGradient begin(Index /*task*/) { return {}; }
 
@@ -73,6 +74,15 @@ struct BetaTerm {
   }
 };
 
+/// A term that is to be called with one of `Phases`.
+template <class Term, class Block, class At, class... Phases> struct IsSummed;
+template <class Term, class Block, class At, class... Gradients>
+struct IsSummed<Term, Block, At, std::tuple<Gradients...>>
+    : std::is_invocable<const Term&, const Block&, At, const Gradients&...> {};
+template <class Term, class Block, class At, class First, class Second>
+struct IsSummed<Term, Block, At, First, Second>
+    : std::disjunction<IsSummed<Term, Block, At, First>, IsSummed<Term, Block, At, Second>> {};
+
 /// A term, and where its sums go: (hidden), or nullptr.
 template <class Term, class G> struct ColumnSum {
   Term term;
@@ -114,6 +124,10 @@ template <class T, class Arch, class... Terms> class ParameterGradient {
     return segment;
   }
 
+  /// Each term is summed in one of the phases of a block's rows, of which each is a tuple of what it gives.
+  template <class Block, class At, class... Phases>
+  static constexpr bool sums_all = (IsSummed<Terms, Block, At, Phases...>::value && ...);
+
   /// The sums over one block's rows, at one column.
   template <class Block> struct Column {
     typename Block::RowSum of_term[static_cast<std::size_t>(sums)];
@@ -122,6 +136,7 @@ template <class T, class Arch, class... Terms> class ParameterGradient {
                              const Gradients&... gradients) {
       simd::unroll<sums>([&](auto i) SIMDNORM_INLINE_LAMBDA {
         const auto& term = std::get<decltype(i)::value>(segment.terms);
+        // Else its numbers come in another phase: see sums_all.
         if constexpr (std::is_invocable_v<decltype(term), const Block&, At<Lanes>, const Gradients&...>)
           of_term[i].add(at, term(block, at, gradients...));
       });

@@ -115,6 +115,10 @@ template <class Made, class U> struct KeptRows : LoadedRows<U> {
   }
 };
 
+/// An argument that keeps what it makes when it is first read. It is no part of another: that reads it in its own way.
+/// (Of others: gated.hpp, branch.hpp.)
+template <class X> inline constexpr bool keeps_rows = false;
+
 // --- as an argument ---
 
 /// As x of forward. Made by residual_sum; nullptr_t is the type of what is absent.
@@ -140,9 +144,9 @@ ResidualSum(X, R, S, B, A) -> ResidualSum<X, R, S, B, A>;
 
 /// As x of a forward: what is normalized is x + residual, or, by methods of what this returns, residual * alpha + (x + bias):
 ///   layer_norm_forward(shape, residual_sum(x, residual, sum).bias(b).alpha(a), gamma, beta, epsilon, y, moments);
-/// x, residual, sum: rows, a pointer or a Strided each, of float, double, BFloat16 or Float16, whatever the others hold; sum
-/// may be nullptr, where nobody needs it. bias: (hidden). sum may be x or residual, and y the one of
-/// them that sum is not, where both hold types of one size.
+/// x, residual, sum: rows, a pointer or a Strided each, of float, double, BFloat16 or Float16, whatever the others hold; x also
+/// branch(...), or gated(x, z) of gated.hpp. sum may be nullptr, where nobody needs it. bias: (hidden). sum may be x or residual,
+/// and y the one of them that sum is not, where both hold types of one size.
 /// Each operation is rounded by itself, in T of the call; the sum is rounded to its type once, and y is the norm of that: the
 /// call has the bits of one that adds and of another that normalizes sum. backward takes sum as its x.
 /// Errors: those of the call; a missing x, residual or sum, or any other overlap: std::invalid_argument, before anything is
@@ -153,6 +157,8 @@ ResidualSum<X, Residual, Sum> residual_sum(X x, Residual residual, Sum sum) {
   return {x, residual, sum, nullptr, nullptr};
 }
 
+template <class X, class R, class S, class B, class A>
+inline constexpr bool keeps_rows<ResidualSum<X, R, S, B, A>> = !std::is_null_pointer_v<S>;
 template <class X, class R, class S, class B, class A> struct ComputedIn<ResidualSum<X, R, S, B, A>> {
   using type = operands_t<X, R, S, B>;
 };
@@ -165,6 +171,9 @@ template <class X, class R, class S, class B, class A> struct ElementOf<Residual
 
 template <class X, class R, class S, class B, class A>
 auto read_rows(RowShape shape, const ResidualSum<X, R, S, B, A>& a) {
+  static_assert(
+      !keeps_rows<X> && !keeps_rows<R>,
+      "simdnorm: what residual_sum adds is not kept: gated(x, z) without u, no sum of a sum that is kept");
   return ResidualSum{read_rows(shape, a.x), read_rows(shape, a.residual), written_rows(shape, a.sum),
                      a.bias_values, a.residual_scale};
 }
