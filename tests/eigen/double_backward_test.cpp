@@ -15,13 +15,13 @@ struct EigenDoubleBackward : testing::Test {
   Moments<float> moments;
   simdnorm::Workspace<float> workspace;
 
-  // What pointers give of ddx, rows that lie so. (On a device, so that it is compiled once.)
+  // What pointers give of ddx, rows that lie so.
   void expect(const float* ddx_data, simdnorm::RowShape of) {
     const auto read = [&](const float* data) { return simdnorm::packed(of, data); };
-    simdnorm::layer_norm_double_backward(
-        of, read(ddx_data), ddgamma.data(), ddbeta.data(), read(dy.data()), read(x.data()), gamma.data(),
-        moments.data(), simdnorm::packed(of, ddy_expected.data()), simdnorm::packed(of, dx_expected.data()),
-        dgamma_expected.data(), {}, simdnorm::DeviceExecutor{serial_device});
+    simdnorm::layer_norm_double_backward(of, read(ddx_data), ddgamma.data(), ddbeta.data(), read(dy.data()),
+                                         read(x.data()), gamma.data(), moments.data(),
+                                         simdnorm::packed(of, ddy_expected.data()),
+                                         simdnorm::packed(of, dx_expected.data()), dgamma_expected.data());
   }
   void expect_same() const {
     EXPECT_TRUE(same(ddy, ddy_expected));
