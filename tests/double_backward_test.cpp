@@ -235,13 +235,15 @@ TEST(DoubleBackward, LeavesOtherRowsAloneWhereOneIsNotFinite) {
       const DoubleResults<float> expected = run_double_backward(norm, p, run_forward<float>(norm, p).moments);
       at(p.x, 1) = infinity;
       at(p.x, 4) = nan;
+      at(p.x, 2) = 100;  // xhat is 2 or more there: ddx * xhat is beyond floats
+      at(p.ddx, 2) = 3e38F;
       at(p.dy, 5) = infinity;
       at(p.ddx, 6) = nan;
       at(p.ddx, 7) = at(p.dy, 7) = 1e20F;  // g * ddx is beyond floats, ddx is not
       at(p.dy, 9) = -std::numeric_limits<float>::quiet_NaN();
       const DoubleResults<float> got = run_double_backward(norm, p, run_forward<float>(norm, p).moments);
       for (Index r = 0; r < rows; ++r) {
-        const bool ddy_is_nan = r == 1 || r == 4 || r == 6,
+        const bool ddy_is_nan = r == 1 || r == 2 || r == 4 || r == 6,
                    dx_is_nan = ddy_is_nan || r == 5 || r == 7 || r == 9;
         for (Index c = 0; c < hidden; ++c) {
           const std::size_t i = size(r * hidden + c);

@@ -55,11 +55,11 @@ SecondOrderScale(Scale, Parameter<W>, Parameter<B>) -> SecondOrderScale<Scale, W
 
 // --- what is measured on a row ---
 
-/// Means over a row: of ddx, g and u as backward takes them of g, and `rest`.
+/// Means over a row: of ddx, g and u as backward takes them of g, and `rest`, which is NaN where one of them is.
 template <class T> struct SecondOrderMeans {
   GradientMeans<T> ddx, g, u;
   T rest;
-  SIMDNORM_INLINE bool are_numbers() const { return ddx.are_numbers() && rest == rest; }
+  SIMDNORM_INLINE bool are_numbers() const { return rest == rest; }
 };
 
 /// One of the three of each row, as policies of backward take them.
