@@ -110,6 +110,14 @@ SIMDNORM_INLINE Vector<T, Arch> where_less(Vector<T, Arch> a, Vector<T, Arch> b,
   return {Register<T, Arch>::where_less(a.value, b.value, x.value, y.value)};
 }
 
+/// The numbers of a vector's elements.
+template <class T> inline constexpr T places[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+/// a in the first `count` elements, 0 <= count, 0 in the others.
+template <class T, class Arch> SIMDNORM_INLINE Vector<T, Arch> first_of(int count, Vector<T, Arch> a) {
+  using V = Vector<T, Arch>;
+  return where_less(load<V>(All{}, places<T>), V::broadcast(static_cast<T>(count)), a, V::broadcast(T(0)));
+}
+
 /// The larger, and the smaller, of each two numbers; where one is NaN the result is either.
 template <class T, class Arch> SIMDNORM_INLINE Vector<T, Arch> larger(Vector<T, Arch> a, Vector<T, Arch> b) {
   return {Register<T, Arch>::max(a.value, b.value)};

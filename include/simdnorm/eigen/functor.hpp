@@ -7,6 +7,7 @@
 #include "arguments.hpp"
 #include "device.hpp"
 #include "gated.hpp"
+#include "gathered.hpp"
 #include "moments.hpp"
 #include "rotary.hpp"
 #include "two_norms.hpp"
@@ -160,6 +161,10 @@ template <class P> class NormFunctor {
       expect_like_x<Z>();
       return rows_of(name, operand<stored_t<Z>>(object));
     }
+    template <class Z> void expect_rows_of_table(const char* name, const Z& chosen) const {
+      expect_like_x<Z>();
+      chosen.expect(operation, name, AxisRange(norm.axes_, x.layout), x.layout);
+    }
     /// Numbers of which each row has one.
     template <class Z> auto read_rows_of_numbers(const char* name, const Z& object) const {
       return numbers_of_rows(name, operand<const stored_t<Z>>(object));
@@ -208,9 +213,9 @@ template <class P> class NormFunctor {
 
    private:
     template <class Z> Operand<const stored_t<Z>> read(const char* name, const Z& object) const {
-      static_assert(is_readable<Z>(),
+      static_assert(is_readable<Z>() || has_shape<Z>,
                     "simdnorm: operands must be Eigen tensors, matrices, maps or expressions of them");
-      if constexpr (is_expression<Z>()) {
+      if constexpr (is_expression<Z>() || has_shape<Z>) {
         return {nullptr, layout_of(object)};
       } else {
         const Operand<const stored_t<Z>> view = operand<const stored_t<Z>>(object);

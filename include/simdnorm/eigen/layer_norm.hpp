@@ -14,8 +14,8 @@ namespace simdnorm {
 /// one of these; T, which the call computes in and Moments hold, is double if one of them or P is double, else float.
 /// Casting: RoundOnce, RoundXhat or OnePlusGamma (kernel/epilogue.hpp). What layer_norm_forward and layer_norm_backward take
 /// besides rows, such as residual_sum(x, residual, sum) as x, is made of objects by functions of the same names: see
-/// arguments.hpp, branch.hpp, gated.hpp, rotary.hpp and two_norms.hpp. The functor is a view: gamma and beta must outlive it;
-/// copies are cheap.
+/// arguments.hpp, branch.hpp, gated.hpp, gathered.hpp, rotary.hpp and two_norms.hpp. The functor is a view: gamma and beta must
+/// outlive it; copies are cheap.
 /// x, and dy, may be an expression, x * a + b for example, of tensors, or of matrices in the storage order of y: its elements are
 /// computed row block by row block, in the cache, and no tensor of them is made. It must give the same elements each time, as
 /// random numbers do not. What Eigen evaluates as a whole, a product for example, it evaluates before, in memory of its own, on

@@ -26,6 +26,9 @@ template <class X> auto as_argument(const X& x) {
 template <class X> const X& shape_of(const X& x) { return x; }
 template <class X> const X& shape_of(const View<X>& x) { return x.object; }
 
+/// It is no Eigen object, but has the shape of one. (Chosen rows: gathered.hpp.)
+template <class X> inline constexpr bool has_shape = false;
+
 /// The type of its numbers, as far as it says what a call computes in.
 template <class X> struct ScalarOf { using type = stored_t<X>; };
 template <> struct ScalarOf<View<std::nullptr_t>> { using type = void; };

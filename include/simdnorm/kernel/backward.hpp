@@ -152,14 +152,19 @@ auto gradient_scale_of(const Dy& /*dy*/, const P* gamma) {
   return Casting::gradient_scale(gamma);
 }
 
+/// The same where the statistic asks for more of it. (Of a part of the columns: first_columns.hpp.)
+template <class Statistic, class Scale>
+const Scale& scale_with(const Statistic& /*statistic*/, const Scale& scale) {
+  return scale;
+}
+
 /// Backward with sums of columns, each of which may be null.
 template <class Blocks, class Statistic, class Dy, class X, class Scale, class Dx, class Writer, class T,
-          class Executor, class... Term, class... G>
+          class Executor, class... Sum>
 void backward_with_sums(RowShape shape, const Statistic& statistic, const Dy& dy, const X& x,
                         const Scale& scale, const RowMoments<T>* moments, const Dx& dx, const Writer& writer,
-                        const GradientOptions& options, Executor&& executor,
-                        const ColumnSum<Term, G>&... sums) {
-  using Gradient = ParameterGradient<T, typename Blocks::Architecture, Term...>;
+                        const GradientOptions& options, Executor&& executor, const Sum&... sums) {
+  using Gradient = ParameterGradient<T, typename Blocks::Architecture, std::decay_t<decltype(sums.term)>...>;
   std::unique_ptr<double[]> own;
   void* workspace = options.workspace;
   if (workspace == nullptr) {
@@ -171,7 +176,7 @@ void backward_with_sums(RowShape shape, const Statistic& statistic, const Dy& dy
   const Gradient gradient(shape.hidden, workspace, sums.term...);
   const Index segments =
       backward<Blocks>(shape, statistic, dy, x, scale, moments, dx, writer, gradient, executor);
-  gradient.finish(segments, options.accumulate, sums.sums...);
+  gradient.finish(segments, options.accumulate, sums...);
 }
 
 /// The source for what a call reads as dy. X: the type of x's numbers. (Of gates: gated.hpp.)
@@ -183,14 +188,12 @@ auto gradient_source_of(const Dy& dy, const P* /*gamma*/, const Dx& /*dx*/) {
 /// Backward from the sources dy and x of what is `read` to dx, and to sums of columns, with the blocks that fit how they lie in
 /// memory; `of_call` as in forward_part. (Which statistic it is matters to find_means alone.)
 template <class Statistic, class Read, class Dy, class X, class Scale, class T, class Dx, class Executor,
-          class... Term, class... G>
+          class... Sum>
 void backward_summing(RowShape shape, RowShape of_call, const Statistic& statistic, const Read& read,
                       const Dy& dy, const X& x, const Scale& scale, const RowMoments<T>* moments,
-                      const Dx& dx, const GradientOptions& options, Executor&& executor,
-                      const ColumnSum<Term, G>&... sums) {
+                      const Dx& dx, const GradientOptions& options, Executor&& executor, const Sum&... sums) {
   if (shape.rows == 0) {
-    if (!options.accumulate)
-      ((sums.sums == nullptr ? nullptr : std::fill_n(sums.sums, shape.hidden, G(0))), ...);
+    if (!options.accumulate) (sums.clear(shape.hidden), ...);
     return;
   }
   with_blocks<T>(shape, std::tuple_cat(read, operands_of(dx)), [&](auto type_of_blocks) {
@@ -218,8 +221,8 @@ void backward_part(RowShape shape, RowShape of_call, const Dy& dy, const X& x, c
       [&](const auto&... sums) {
         backward_summing(shape, of_call, statistic, std::tuple_cat(operands_of(dy), operands_of(x)),
                          gradient_source_of<T, Statistic, Casting, element_t<X>>(dy, gamma, dx),
-                         source_of<T>(x), gradient_scale_of<Casting, T>(dy, gamma), moments, dx, options,
-                         executor, sums...);
+                         source_of<T>(x), scale_with(statistic, gradient_scale_of<Casting, T>(dy, gamma)),
+                         moments, dx, options, executor, sums...);
       },
       std::tuple_cat(sums_of_gradients<Statistic, Xhat>(dy, dgamma, dbeta), column_sums_of<T>(dx)));
 }

@@ -160,16 +160,16 @@ template <class Statistic, class Xhat> struct SecondOrder : Statistic {
 
 /// As of backward's means: NaN where one that ddy takes is not finite, those of dx where any is not.
 template <class Statistic, class T, class V>
-SIMDNORM_INLINE void keep_sums(const Extended<T, V> (&sum)[Statistic::sums], Index hidden, int count,
+SIMDNORM_INLINE void keep_sums(const Extended<T, V> (&sum)[Statistic::sums], Index divisor, int count,
                                SecondOrderMeans<T>* means) {
   constexpr int of_each = Statistic::of_each;
-  const double n = static_cast<double>(hidden);
+  const double n = static_cast<double>(divisor);
   GradientMeans<T> of[3][static_cast<std::size_t>(V::width)];
   for (int i = 0; i < 3; ++i) {
     T a[V::width] = {}, a_xhat[V::width];
     Extended<T, V> of_one[static_cast<std::size_t>(of_each)];
     std::copy(sum + i * of_each, sum + (i + 1) * of_each, of_one);
-    Statistic::gradient_means(of_one, hidden, a, a_xhat);
+    Statistic::gradient_means(of_one, divisor, a, a_xhat);
     for (int r = 0; r < V::width; ++r) of[i][r] = {a[r], a_xhat[r]};
   }
   Extended<T, V> wide_rest = mean_of(sum[3 * of_each], n);

@@ -84,6 +84,8 @@ template <class X, class I> auto read_rows(RowShape shape, const Gathered<X, I>&
   return Gathered{read_rows({a.table_rows, shape.hidden}, a.table), a.table_rows, a.numbers};
 }
 template <class X, class I> auto written_rows(RowShape shape, const Gathered<X, I>& a) {
+  static_assert(!std::is_const_v<std::remove_pointer_t<decltype(written_rows(shape, a.table).data)>>,
+                "simdnorm: gathered: a table that is written must be writable");
   return Gathered{written_rows({a.table_rows, shape.hidden}, a.table), a.table_rows, a.numbers};
 }
 template <class X, class I> auto operands_of(const Gathered<X, I>& a) { return operands_of(a.table); }

@@ -11,13 +11,13 @@
 
 namespace simdnorm {
 
-/// The means of as many rows as a vector has elements, or of the first `count`, from their sums over `hidden` columns; NaN
-/// where one of the two is not finite.
+/// The means of as many rows as a vector has elements, or of the first `count`, from their sums over columns, which are divided
+/// by `divisor`; NaN where one of the two is not finite.
 template <class Statistic, class T, class V>
-SIMDNORM_INLINE void keep_sums(const Extended<T, V> (&sum)[Statistic::sums], Index hidden, int count,
+SIMDNORM_INLINE void keep_sums(const Extended<T, V> (&sum)[Statistic::sums], Index divisor, int count,
                                GradientMeans<T>* means) {
   T g[V::width] = {}, g_xhat[V::width];
-  Statistic::gradient_means(sum, hidden, g, g_xhat);
+  Statistic::gradient_means(sum, divisor, g, g_xhat);
   for (int r = 0; r < std::min(V::width, count); ++r) {
     means[r] = {g[r], g_xhat[r]};
     if (SIMDNORM_UNLIKELY(!(std::isfinite(means[r].g) && std::isfinite(means[r].g_xhat))))
@@ -47,9 +47,9 @@ SIMDNORM_NOINLINE void sum_gradients(Block block, Columns columns, const Dy& dy_
 /// means[r] = the means over row r that dx needs; NaN, and so will be dx, where one of them is not finite. (Of a part of the
 /// rows, their sums: partial.hpp.)
 template <class Statistic, class Block, class Dy, class X, class Scale, class T, class Record, class Threads>
-SIMDNORM_NOINLINE void gradient_means(const Block& block, const Spans<Threads>& spans, const Dy& dy,
-                                      const X& x, const Scale& scale, const RowMoments<T>* moments,
-                                      Record* means) {
+SIMDNORM_NOINLINE void gradient_means(const Block& block, const Spans<Threads>& spans, Index divisor,
+                                      const Dy& dy, const X& x, const Scale& scale,
+                                      const RowMoments<T>* moments, Record* means) {
   using Sums = SumsOf<Block, Statistic::sums>;
   using V = typename Sums::Vector;
   const int count = block.count();
@@ -61,16 +61,16 @@ SIMDNORM_NOINLINE void gradient_means(const Block& block, const Spans<Threads>& 
   for (int first = 0; first < count; first += V::width) {
     Extended<T, V> sum[Statistic::sums];
     sums.load(first, count, sum);
-    keep_sums<Statistic>(sum, spans.hidden, count - first, means + first);
+    keep_sums<Statistic>(sum, divisor, count - first, means + first);
   }
 }
 
-/// The means that backward takes: of rows that are all here. (Of others: merged.hpp.)
+/// The means that backward takes: of rows that are all here. (Of others: merged.hpp, first_columns.hpp.)
 template <class Statistic, class Block, class Dy, class X, class Scale, class T, class Means, class Threads>
 SIMDNORM_INLINE void find_means(const Statistic& /*statistic*/, const Block& block,
                                 const Spans<Threads>& spans, const Dy& dy, const X& x, const Scale& scale,
                                 const RowMoments<T>* moments, Means* means) {
-  gradient_means<Statistic>(block, spans, dy, x, scale, moments, means);
+  gradient_means<Statistic>(block, spans, spans.hidden, dy, x, scale, moments, means);
 }
 
 }  // namespace simdnorm

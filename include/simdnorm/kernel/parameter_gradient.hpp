@@ -87,8 +87,21 @@ struct IsSummed<Term, Block, At, First, Second>
 template <class Term, class G> struct ColumnSum {
   Term term;
   G* sums;
+  void clear(Index hidden) const {
+    if (sums != nullptr) std::fill_n(sums, hidden, G(0));
+  }
 };
 template <class Term, class G> ColumnSum(Term, G*) -> ColumnSum<Term, G>;
+
+/// A term that is summed over the columns too: to one number, or nullptr.
+template <class Term, class G> struct TotalSum {
+  Term term;
+  G* sums;
+  void clear(Index /*hidden*/) const {
+    if (sums != nullptr) *sums = G(0);
+  }
+};
+template <class Term, class G> TotalSum(Term, G*) -> TotalSum<Term, G>;
 
 /// The sums that dx asks for beside those of gamma and beta. (Of others than rows: branch.hpp.)
 template <class T, class Dx> std::tuple<> column_sums_of(const Dx& /*dx*/) { return {}; }
@@ -148,8 +161,8 @@ template <class T, class Arch, class... Terms> class ParameterGradient {
     }
   };
 
-  /// Writes, or adds, the sums over all segments, rounded once, where `to` is not null.
-  template <class... G> void finish(Index segments, bool accumulate, G*... to) const {
+  /// Writes, or adds, the sums over all segments, rounded once, each of them as `to`, the sum of its term, says.
+  template <class... Sum> void finish(Index segments, bool accumulate, const Sum&... to) const {
     const Index padded = padded_hidden(hidden_), count = sums * padded;
     double* const totals = totals_of(0);
     for (Index s = 1; s < segments; ++s) add_totals<T, Arch>(totals_of(s), count, count, totals);
@@ -158,7 +171,10 @@ template <class T, class Arch, class... Terms> class ParameterGradient {
   }
 
  private:
-  template <class G> void finish_one(const double* totals, Index count, bool accumulate, G* to) const {
+  template <class Term, class G>
+  void finish_one(const double* totals, Index count, bool accumulate,
+                  const ColumnSum<Term, G>& column) const {
+    G* const to = column.sums;
     if (to == nullptr) return;
     RowsAlong<T, Arch, 1>{0}.columns(0, hidden_, [&](auto at) SIMDNORM_INLINE_LAMBDA {
       VectorSum<T, Arch> sum;
@@ -166,6 +182,21 @@ template <class T, class Arch, class... Terms> class ParameterGradient {
       if (accumulate) sum.add(simd::load_doubles<simd::Vector<T, Arch>>(at.lanes, to + at.column));
       sum.round(at.lanes, to + at.column);
     });
+  }
+  /// Column c belongs to lane c mod 16; the lanes are added pairwise.
+  template <class Term, class G>
+  void finish_one(const double* totals, Index count, bool accumulate, const TotalSum<Term, G>& total) const {
+    if (total.sums == nullptr) return;
+    using Number = VectorSum<T, simd::NoSimd>;
+    Number lanes[fold_lanes];
+    for (Index c = 0; c < hidden_; ++c) {
+      Number of_column;
+      of_column.load(totals + c, count);
+      lanes[c % fold_lanes] = lanes[c % fold_lanes] + of_column;
+    }
+    Number sum = pairwise<fold_lanes>([&](int lane) { return lanes[lane]; });
+    if (accumulate) sum.add(simd::load_doubles<simd::Vector<T, simd::NoSimd>>(simd::All{}, total.sums));
+    sum.round(simd::All{}, total.sums);
   }
   double* totals_of(Index segment) const { return totals_ + segment * segment_doubles<T>(hidden_, sums); }
 

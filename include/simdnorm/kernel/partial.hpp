@@ -190,7 +190,7 @@ void measure_part(RowShape shape, const X& x, const Statistic& statistic, Partia
 
 /// What a part adds to the sums over some rows.
 template <class Statistic, class T, class V, int Sums>
-SIMDNORM_INLINE void keep_sums(const Extended<T, V> (&sum)[Statistic::sums], Index /*hidden*/, int count,
+SIMDNORM_INLINE void keep_sums(const Extended<T, V> (&sum)[Statistic::sums], Index /*divisor*/, int count,
                                PartialGradient<T, Sums>* partials) {
   const int rows = std::min(V::width, count);
   for (int s = 0; s < Sums; ++s) {
@@ -217,13 +217,13 @@ void sum_part(RowShape shape, const Strided<const Dy>& dy, const Strided<const X
       blocks.each(first_block, last_block, [&](const auto& block) {
         const RowMoments<T>* of_block = moments + block.first_row;
         PartialGradient<T, Sums>* const partial = partials + block.first_row;
-        gradient_means<Statistic>(block, threads.spans, dy_rows, x_rows, scale, of_block, partial);
+        gradient_means<Statistic>(block, threads.spans, hidden, dy_rows, x_rows, scale, of_block, partial);
         // Again, as backward does, rows that are scaled, and those whose columns beyond the end have overflowed.
         for (int r = 0; r < block.count(); ++r) {
           const bool is_number = partial[r].numbers[0] == partial[r].numbers[0];
           if (SIMDNORM_UNLIKELY(!(is_number && all_unscaled(of_block + r, 1))))
-            gradient_means<Statistic>(block.row(r), threads.spans, dy_rows, x_rows, scale, of_block + r,
-                                      partial + r);
+            gradient_means<Statistic>(block.row(r), threads.spans, hidden, dy_rows, x_rows, scale,
+                                      of_block + r, partial + r);
         }
       });
     });

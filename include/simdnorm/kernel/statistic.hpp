@@ -197,4 +197,18 @@ template <class T> struct MeanSquare {
   };
 };
 
+/// ScaleNorm: RMSNorm whose sums are divided by nothing: rstd = 1/sqrt(sum of squares + epsilon), and
+/// dx = (g - xhat * sum(g * xhat)) * rstd.
+template <class T> struct SquareSum : MeanSquare<T> {
+  template <class V>
+  static SIMDNORM_INLINE Spread<T, V> spread(const Extended<T, V> (&sum)[1], V shift, Index /*hidden*/) {
+    return MeanSquare<T>::spread(sum, shift, 1);
+  }
+  template <class V>
+  static SIMDNORM_INLINE void gradient_means(const Extended<T, V> (&sum)[1], Index /*hidden*/, T* g,
+                                             T* g_xhat) {
+    MeanSquare<T>::gradient_means(sum, 1, g, g_xhat);
+  }
+};
+
 }  // namespace simdnorm
