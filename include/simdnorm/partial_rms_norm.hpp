@@ -37,16 +37,17 @@ void check_partial_forward(RowShape shape, Index measured, const X& x, const P* 
 /// Forward: y = x * rstd * gamma for all columns, where rstd = 1/sqrt(sum over c < measured of x_c^2 / measured + epsilon).
 ///
 /// measured: k of the paper, 1 to hidden; for a fraction p of the columns the paper takes the smallest whole number that is
-/// at least hidden * p. With measured == hidden it is RMSNorm, and gives its bits. x, y: rows, or what else rms_norm_forward
-/// takes, but gated(...) as x and two_norms(...). gamma: (hidden), nullptr for 1. moments: (rows), what backward needs;
-/// nullptr where nobody does. What may be what, types and castings: as rms_norm_forward.
+/// at least hidden * p. With measured == hidden it is RMSNorm, and gives its bits.
+/// x, y: rows, or what else rms_norm_forward takes, but gated(...) as x and two_norms(...). gamma: (hidden), nullptr for 1.
+/// moments: (rows), what backward needs; nullptr where nobody does.
+/// What may be what, types and castings: as rms_norm_forward.
 ///
 /// The moments have the bits of rms_norm_forward on the first columns, of rows of measured columns; y those of x * rstd *
 /// gamma in T, each operation rounded by itself. So of a finite row the error is at most 3 units of u * |gamma| * max(1,
 /// |xhat|), and 1/16. The columns that are not measured may be far larger than those that are: y becomes infinite where xhat
-/// or y leaves T's range, and NaN where gamma is 0 there. A row with Inf or NaN in a measured column gives NaN. In another
-/// column Inf gives Inf or NaN and NaN gives NaN there, and the rest of the row is that of the finite numbers. The NaN is the
-/// canonical one.
+/// or y leaves T's range, and NaN where gamma is 0 there.
+/// A row with Inf or NaN in a measured column gives NaN. In another column Inf gives Inf or NaN and NaN gives NaN there, and
+/// the rest of the row is that of the finite numbers. The NaN is the canonical one.
 ///
 /// Errors: those of rms_norm_forward; measured below 1 or above hidden: std::invalid_argument, before anything is written.
 /// Source: Zhang, Sennrich, Root Mean Square Layer Normalization (2019), section 4.

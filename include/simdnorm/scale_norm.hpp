@@ -66,14 +66,16 @@ void check_scale_forward(RowShape shape, const X& x, const G& g, T epsilon, cons
 
 /// Forward: y = g * x * rstd, where rstd = 1/sqrt(sum(x^2) + epsilon): of a row, the vector of length g in its direction.
 ///
-/// g: a pointer to one number, float, double, BFloat16 or Float16; nullptr for 1; or a number, which is rounded to T. x, y:
-/// rows, or what else rms_norm_forward takes, but two_norms(...). moments: (rows), what backward needs; nullptr where nobody
-/// does. What may be what, types: as rms_norm_forward; g may overlap nothing that is written.
+/// g: a pointer to one number, float, double, BFloat16 or Float16; nullptr for 1; or a number, which is rounded to T.
+/// x, y: rows, or what else rms_norm_forward takes, but gated(...) as x and two_norms(...). moments: (rows), what backward
+/// needs; nullptr where nobody does.
+/// What may be what, types: as rms_norm_forward; g may overlap nothing that is written.
 ///
 /// Computes x * rstd * g in T, each operation rounded by itself, with the sum in twice T's precision. The error is at most 3
 /// units of u * |y|, and 1/16, where nothing is subnormal. A row of zeros gives 0, also with epsilon 0. A row that holds Inf
-/// or NaN gives NaN. Others put a bound on the length where there is epsilon here: g * x / max(|x|, bound). With epsilon =
-/// bound^2 that is the same but for rows whose length is about as small as the bound.
+/// or NaN gives NaN.
+/// Others put a bound on the length where there is epsilon here: g * x / max(|x|, bound). With epsilon = bound^2 that is the
+/// same but for rows whose length is about as small as the bound.
 ///
 /// Errors: those of rms_norm_forward.
 /// Source: Nguyen, Salazar, Transformers without Tears (2019), section 3.2.
@@ -91,9 +93,9 @@ void scale_norm_forward(RowShape shape, const X& x, G g, operands_t<X, ScaleOper
 
 /// Backward: dx = (g * dy - xhat * sum(g * dy * xhat)) * rstd, with xhat = x * rstd; dg = sum over rows and columns of dy * xhat.
 ///
-/// g: as of forward. dy, x, dx: rows, or what else rms_norm_backward takes, but gated(...).gradient(...) and
-/// two_gradients(...) as dy and from_output(...) as x. moments: (rows), as forward kept them. dg: one number, float or
-/// double; nullptr where it is not wanted.
+/// g: as of forward. dy, x, dx: rows, or what else rms_norm_backward takes, but gated(...), two_gradients(...) and
+/// from_output(...). moments: (rows), as forward kept them.
+/// dg: one number, float or double; nullptr where it is not wanted.
 ///
 /// What may be what, types, precision: as rms_norm_backward. dg is the sum, in twice T's precision, of what dgamma of each
 /// column would be, column c added to lane c mod 16, these pairwise; it is rounded once, and has the same bits for any number
