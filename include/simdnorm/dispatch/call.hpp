@@ -53,7 +53,8 @@ struct AnyExecutor {
     }
   }
 };
-inline AnyExecutor any_executor(const Serial&) { return {nullptr, nullptr}; }
+SIMDNORM_INLINE AnyExecutor any_executor(const Serial&) { return {nullptr, nullptr}; }
+SIMDNORM_INLINE AnyExecutor any_executor(const AnyExecutor& executor) { return executor; }
 template <class Executor> AnyExecutor any_executor(const Executor& executor) {
   return {&executor, [](const void* e, Index tasks, Index elements_per_task, const void* f,
                         void (*call)(const void*, Index)) {

@@ -24,20 +24,19 @@ template <class Threads = Serial> struct Spans {
 
   SIMDNORM_INLINE explicit Spans(Index columns, const Threads& executor = {})
       : hidden(columns), threads(executor) {
-    if (SIMDNORM_UNLIKELY(hidden > shortest_span)) cut();
+    if (SIMDNORM_UNLIKELY(hidden > shortest_span)) {
+      const Index least = (hidden + span_limit - 1) / span_limit;
+      length = std::max(length, (least + fold_step - 1) / fold_step * fold_step);
+      count = static_cast<int>((hidden + length - 1) / length);
+    }
   }
-  Columns operator[](Index i) const { return {i * length, std::min(hidden, (i + 1) * length)}; }
+  SIMDNORM_INLINE Columns operator[](Index i) const {
+    return {i * length, std::min(hidden, (i + 1) * length)};
+  }
 
   /// Calls f(i) for all spans, of so many rows.
   template <class F> SIMDNORM_COLD void share(int rows, const F& f) const {
     threads(count, length * rows, f);
-  }
-
- private:
-  SIMDNORM_COLD void cut() {
-    const Index least = (hidden + span_limit - 1) / span_limit;
-    length = std::max(shortest_span, (least + fold_step - 1) / fold_step * fold_step);
-    count = static_cast<int>((hidden + length - 1) / length);
   }
 };
 
@@ -50,7 +49,7 @@ template <class Executor> struct TasksOrSpans {
   const Executor& executor;
   Spans<AnyExecutor> spans;
 
-  TasksOrSpans(const Executor& threads, Index hidden, Index tasks)
+  SIMDNORM_INLINE TasksOrSpans(const Executor& threads, Index hidden, Index tasks)
       : executor(threads), spans(hidden, any_executor(Serial{})) {
     if (hidden >= shortest_shared_row && tasks < few_tasks) spans.threads = any_executor(executor);
   }
@@ -64,7 +63,7 @@ template <class Executor> struct TasksOrSpans {
 };
 template <> struct TasksOrSpans<Serial> : Serial {
   Spans<> spans;
-  TasksOrSpans(const Serial&, Index hidden, Index /*tasks*/) : spans(hidden) {}
+  SIMDNORM_INLINE TasksOrSpans(const Serial&, Index hidden, Index /*tasks*/) : spans(hidden) {}
 };
 
 /// `sums` of `rows` rows, of which fold_columns(columns, sums) finds those of a span.
