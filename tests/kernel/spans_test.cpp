@@ -18,7 +18,8 @@ using namespace simdnorm;
 TEST(Spans, AreOneUpToTheirShortestLength) {
   for (Index hidden : {Index(1), Index(768), shortest_span}) {
     const Spans<> spans(hidden);
-    EXPECT_EQ(spans.count, 1);
+    EXPECT_EQ(spans.count(), 1);
+    EXPECT_FALSE(spans.are_several());
     EXPECT_EQ(spans[0].begin, 0);
     EXPECT_EQ(spans[0].end, hidden);
   }
@@ -30,20 +31,21 @@ TEST(Spans, CutAllColumnsAtWholeSteps) {
        {shortest_span + 1, 2 * shortest_span, 2 * shortest_span + 1, span_limit * shortest_span,
         span_limit * shortest_span + 1, Index(1000003), huge, huge + 1, huge + 63}) {
     const Spans<> spans(hidden);
-    EXPECT_GE(spans.count, 2);
-    EXPECT_LE(spans.count, span_limit);
+    EXPECT_GE(spans.count(), 2);
+    EXPECT_TRUE(spans.are_several());
+    EXPECT_LE(spans.count(), span_limit);
     Index next = 0;
-    for (int i = 0; i < spans.count; ++i) {
+    for (int i = 0; i < spans.count(); ++i) {
       EXPECT_EQ(spans[i].begin, next) << hidden;
       EXPECT_LT(next, spans[i].end) << hidden;
       EXPECT_EQ(spans[i].begin % fold_step, 0);
-      if (i + 1 < spans.count) {
-        EXPECT_EQ(spans[i].end - next, spans.length);
+      if (i + 1 < spans.count()) {
+        EXPECT_EQ(spans[i].end - next, spans.length());
       }
       next = spans[i].end;
     }
     EXPECT_EQ(next, hidden);
-    EXPECT_GE(spans.length, shortest_span);
+    EXPECT_GE(spans.length(), shortest_span);
   }
 }
 
@@ -91,7 +93,7 @@ void check_sums(const Block& block, Index hidden, const Strided<const T>& rows) 
   const int count = block.count();
   std::vector<Extended<T, V>> expected;
   const Spans<> spans(hidden);
-  ASSERT_EQ(spans.count, 3);
+  ASSERT_EQ(spans.count(), 3);
   for (int r = 0; r < count; r += V::width) {
     Extended<T, V> total[1];
     for (int i = 0; i < 3; ++i) {

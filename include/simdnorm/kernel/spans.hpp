@@ -18,25 +18,24 @@ inline constexpr int span_limit = 32;
 /// The spans of rows of `hidden` columns. Threads: those that share the spans, where a call has few but long rows; Serial
 /// where each thread has rows of its own.
 template <class Threads = Serial> struct Spans {
-  Index hidden, length = shortest_span;
-  int count = 1;
+  Index hidden;
   Threads threads;
 
   SIMDNORM_INLINE explicit Spans(Index columns, const Threads& executor = {})
-      : hidden(columns), threads(executor) {
-    if (SIMDNORM_UNLIKELY(hidden > shortest_span)) {
-      const Index least = (hidden + span_limit - 1) / span_limit;
-      length = std::max(length, (least + fold_step - 1) / fold_step * fold_step);
-      count = static_cast<int>((hidden + length - 1) / length);
-    }
+      : hidden(columns), threads(executor) {}
+  SIMDNORM_INLINE bool are_several() const { return hidden > shortest_span; }
+  SIMDNORM_INLINE Index length() const {
+    const Index least = (hidden + span_limit - 1) / span_limit;
+    return std::max(shortest_span, (least + fold_step - 1) / fold_step * fold_step);
   }
+  SIMDNORM_INLINE int count() const { return static_cast<int>((hidden + length() - 1) / length()); }
   SIMDNORM_INLINE Columns operator[](Index i) const {
-    return {i * length, std::min(hidden, (i + 1) * length)};
+    return {i * length(), std::min(hidden, (i + 1) * length())};
   }
 
   /// Calls f(i) for all spans, of so many rows.
   template <class F> SIMDNORM_COLD void share(int rows, const F& f) const {
-    threads(count, length * rows, f);
+    threads(count(), length() * rows, f);
   }
 };
 
@@ -72,10 +71,11 @@ SIMDNORM_COLD void fold_each_span(const Spans<Threads>& spans, int rows, const F
                                   Sums& sums) {
   Sums of_span[span_limit];
   spans.share(rows, [&](Index i) { fold_columns(spans[i], of_span[i]); });
+  const int count = spans.count();
   for (int r = 0; r < rows; r += Sums::Vector::width) {
     typename Sums::Numbers total, more;
     of_span[0].load(r, rows, total.sum);
-    for (int i = 1; i < spans.count; ++i) {
+    for (int i = 1; i < count; ++i) {
       of_span[i].load(r, rows, more.sum);
       for (std::size_t s = 0; s < std::size(total.sum); ++s) total.sum[s] = total.sum[s] + more.sum[s];
     }
@@ -84,7 +84,7 @@ SIMDNORM_COLD void fold_each_span(const Spans<Threads>& spans, int rows, const F
 }
 template <class Sums, class Threads, class Fold>
 SIMDNORM_INLINE void fold_spans(const Spans<Threads>& spans, int rows, const Fold& fold_columns, Sums& sums) {
-  if (SIMDNORM_UNLIKELY(spans.count > 1)) {
+  if (SIMDNORM_UNLIKELY(spans.are_several())) {
     fold_each_span(spans, rows, fold_columns, sums);
   } else {
     fold_columns(Columns{0, spans.hidden}, sums);
