@@ -82,6 +82,7 @@ TYPED_TEST(LongRows, ThreadsThatShareThemGiveTheBitsOfOne) {
   const WithStreaming with(Streaming::always);
   expect_same(long_problem<T>(shared + 77, {1}, {1}), Norm::layer, Threads{3});
   expect_same(long_problem<T>(shared, {1, 1}, {1, 0}), Norm::rms, Backwards{});
+  expect_same(long_problem<T>(shared, {1, 1}, {1, 0}), Norm::layer, Threads{4});
 }
 
 TYPED_TEST(LongRows, SideBySideHaveTheBitsOfContiguousOnes) {

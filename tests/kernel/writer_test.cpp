@@ -127,6 +127,39 @@ TYPED_TEST(Writers, PartsAreTheColumnsOnce) {
   }
 }
 
+// What threads write of rows that they share is all of it once, and no vector of one, also where it begins with columns that are
+// fewer than a vector, reaches into what another writes.
+TYPED_TEST(Writers, SharesDoNotTouch) {
+  using T = TypeParam;
+  using Arch = simd::DefaultArch;
+  constexpr Index width = simd::Vector<T, Arch>::width, span = 128;
+  std::vector<T> memory(static_cast<std::size_t>(3 * 1024 + 32));
+  const auto check = [&](const auto& rows, Index hidden, const StoredRows<T>& sink, const auto& writer) {
+    Index next = 0, reached = 0;
+    for (Index begin = 0; begin < hidden; begin += span) {
+      const Columns columns =
+          writer.share(rows, Columns{begin, std::min(hidden, begin + span)}, hidden, sink);
+      EXPECT_EQ(columns.begin, next);
+      next = columns.end;
+      if (columns.begin == columns.end) continue;
+      EXPECT_LE(reached, columns.begin);
+      writer.write(rows, columns, sink, [&](auto part, const auto&, const auto&) {
+        reached = part.begin + (part.end - part.begin + width - 1) / width * width;
+      });
+    }
+    EXPECT_EQ(next, hidden);
+  };
+  for (Index hidden : {Index(1), span + 1, 2 * span, 3 * span + 5, 3 * span + 77}) {
+    for (Index offset = 0; offset < 16; ++offset) {
+      const StoredRows<T> sink{{memory.data() + offset, 1024, 1}};
+      check(RowsAlong<T, Arch, 1>{1}, hidden, sink, StreamingWriter<1>{2});
+      check(RowsAlong<T, Arch, 2>{1}, hidden, sink, StreamingWriter<2>{4});
+      check(RowsAlong<T, Arch, 1>{1}, hidden, sink, StreamingWriter<2>{4});
+      check(RowsAlong<T, Arch, 2>{1}, hidden, sink, DirectWriter{});
+    }
+  }
+}
+
 TYPED_TEST(Writers, FetchedRowsAreThoseThatAreLoaded) {
   using T = TypeParam;
   using Arch = simd::DefaultArch;

@@ -1,7 +1,8 @@
 // How the rows of a call are written: as they are computed, or, where they are too many for the caches, past these while
 // the rows that come next are fetched.
 //
-// A writer says how many contiguous rows are best mapped at once, and whether threads may share the columns of a row; its
+// A writer says how many contiguous rows are best mapped at once, and whether threads may share the columns of a row; then
+// share(rows, span, hidden, sink) is what one thread writes of them, no vector of which reaches into what another does. Its
 // write(rows, columns, sink, map) calls map(columns, part, read) for parts of them: `part` is the sink for these, and
 // read(source) the source.
 // end() comes after the last row that a thread writes. rarely() is the writer for rows that need care, one by one.
@@ -29,6 +30,10 @@ struct DirectWriter {
     map(
         columns, sink, [](const auto& source) -> const auto& { return source; });
   }
+  template <class Rows, class Sink>
+  static Columns share(const Rows& /*rows*/, Columns span, Index /*hidden*/, const Sink& /*sink*/) {
+    return span;
+  }
   static void end() {}
   const DirectWriter& rarely() const { return *this; }
 };
@@ -48,18 +53,37 @@ template <int Rows> struct StreamingWriter {
       write_lines(rows, columns, sink, map);
     }
   }
+  /// From line to line: what sums columns (parameter_gradient.hpp) takes a whole vector where a few of its columns are meant.
+  template <class Block, class Sink>
+  static SIMDNORM_INLINE Columns share(const Block& rows, Columns span, Index hidden, const Sink& sink) {
+    if constexpr (Block::capacity < Rows) {  // one row is left
+      return DirectWriter::share(rows, span, hidden, sink);
+    } else {
+      const auto line_at = [&](Index border) SIMDNORM_INLINE_LAMBDA {
+        return border == 0 ? 0 : std::min(hidden, border + columns_before_line(rows, border, sink));
+      };
+      return {line_at(span.begin), line_at(span.end)};
+    }
+  }
   static void end() { simd::end_of_streaming(); }
   static DirectWriter rarely() { return {}; }
 
  private:
+  template <class Sink>
+  static constexpr Index line_of = simd::cache_line / static_cast<Index>(sizeof(*Sink::operand.data));
+  /// From this column to where a line of what is written begins.
+  template <class Block, class Sink>
+  static SIMDNORM_INLINE Index columns_before_line(const Block& rows, Index column, const Sink& sink) {
+    const auto address =
+        reinterpret_cast<std::uintptr_t>(rows.address(sink.operand, At<simd::All>{{}, column, 0}));
+    return static_cast<Index>(0 - address / sizeof(*sink.operand.data)) & (line_of<Sink> - 1);
+  }
   template <class Block, class Sink, class Map>
   SIMDNORM_INLINE void write_lines(const Block& rows, Columns columns, const Sink& sink,
                                    const Map& map) const {
-    constexpr Index size = static_cast<Index>(sizeof(*sink.operand.data)), line = simd::cache_line / size;
+    constexpr Index line = line_of<Sink>;
     const auto plain = [](const auto& source) -> const auto& { return source; };
-    const auto address =
-        reinterpret_cast<std::uintptr_t>(rows.address(sink.operand, At<simd::All>{{}, columns.begin, 0}));
-    const Index before = static_cast<Index>(0 - address / size) & (line - 1);
+    const Index before = columns_before_line(rows, columns.begin, sink);
     const Index begin = std::min(columns.end, columns.begin + before);
     const Index end = begin + (columns.end - begin) / line * line;
     if (columns.begin < begin) map(Columns{columns.begin, begin}, sink, plain);
@@ -82,7 +106,7 @@ SIMDNORM_INLINE void write_spans(const Spans<Threads>& spans, const Writer& writ
     const auto write = [&](Columns columns) { writer.write(rows, columns, sink, map); };
     if (SIMDNORM_UNLIKELY(spans.threads.run != nullptr)) {
       spans.share(rows.count(), [&](Index i) {
-        write(spans[i]);
+        write(Writer::share(rows, spans[i], spans.hidden, sink));
         writer.end();
       });
     } else {
