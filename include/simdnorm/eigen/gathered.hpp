@@ -52,16 +52,19 @@ template <class Table, class I, int Rank> Layout layout_of(const TensorGathered<
 }
 
 /// As x or y of a forward, dy, x or dx of a backward: the rows of a table that `numbers` tell, in this order.
-/// norm.forward(gathered(embeddings, tokens), y, moments); norm.forward(gathered(x, chosen), gathered(x, chosen), moments);
-/// // in place table: a matrix or tensor that lies in memory; its rows are what is normalized. Of a row-major one they lie
-/// along the first dimension, of a column-major one they are columns, along the last: the norm is made with axis(0) then. Of
-/// a tensor of more dimensions all others are normalized, by last_axes(n). numbers: a vector, matrix or tensor without gaps,
-/// or a std::vector, of std::int32_t or std::int64_t, each from 0 and below the rows of the table; where it has several
-/// dimensions, in the table's storage order. The operand has the numbers' dimensions in the place of the table's first
-/// (last): tokens of shape (batch, time) in a table (vocabulary, hidden) are (batch, time, hidden). The bits are those of the
-/// call on a tensor that holds copies of the rows. What may be what, and which numbers may be given for a table that is
-/// written: kernel/gathered.hpp. Errors: as there; another shape than x has, named with those of the table and of the
-/// numbers.
+///   norm.forward(gathered(embeddings, tokens), y, moments);
+///   norm.forward(gathered(x, chosen), gathered(x, chosen), moments);  // in place
+///
+/// table: a matrix or tensor that lies in memory; its rows are what is normalized. Of a row-major one they lie along the first
+/// dimension, of a column-major one they are columns, along the last: the norm is made with axis(0) then. Of a tensor of more
+/// dimensions all others are normalized, by last_axes(n).
+/// numbers: a vector, matrix or tensor without gaps, or a std::vector, of std::int32_t or std::int64_t, each from 0 and below the
+/// rows of the table; where it has several dimensions, in the table's storage order. The operand has the numbers' dimensions in
+/// the place of the table's first (last): tokens of shape (batch, time) in a table (vocabulary, hidden) are (batch, time, hidden).
+///
+/// The bits are those of the call on a tensor that holds copies of the rows. What may be what, and which numbers may be given
+/// for a table that is written: kernel/gathered.hpp.
+/// Errors: as there; another shape than x has, named with those of the table and of the numbers.
 template <class Table, class Numbers,
           class = std::enable_if_t<has_memory<std::decay_t<Table>>() && has_memory<Numbers>()>>
 auto gathered(Table&& table, const Numbers& numbers) {
