@@ -49,6 +49,27 @@ TYPED_TEST(InParts, OnePartHasTheBitsOfTheWholeAtAnyMagnitude) {
   }
 }
 
+// The largest numbers of both signs, beside others of each magnitude: the mean is small beside the deviation, down to what T
+// can hold of it.
+TYPED_TEST(InParts, OnePartHasTheBitsOfTheWholeWhereTheMeanIsNearlyNothing) {
+  using T = TypeParam;
+  using Limits = std::numeric_limits<T>;
+  const Index rows = 40, hidden = 118;
+  Problem<T> p = make_problem<T>(rows, hidden, {{Family::uniform, 10, 0}}, Parameters::both, T(0), 9);
+  for (Index r = 0; r < rows; ++r) {
+    T* const row = p.x.data() + r * hidden;
+    const int exponent =
+        static_cast<int>(Limits::min_exponent + r * (Limits::max_exponent - Limits::min_exponent) / rows);
+    for (Index c = 0; c < hidden; ++c) row[c] = std::ldexp(row[c], exponent);
+    row[r] = Limits::max();
+    row[r + 40] = -Limits::max();
+  }
+  for (const Places& at : {contiguous(rows, hidden), side_by_side(1, rows, hidden)}) {
+    expect_bits_of_one_part(p, at);
+    if (this->HasFatalFailure()) return;
+  }
+}
+
 // --- several parts ---
 
 constexpr Index numbers_of_parts[] = {2, 3, 4, 7};
