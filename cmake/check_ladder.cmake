@@ -10,7 +10,7 @@ set(rung_1 kernel/values kernel/row kernel/fold kernel/spans kernel/blocks)
 set(rung_2 check kernel/source kernel/statistic kernel/epilogue kernel/sink kernel/parameter_gradient)
 set(rung_3 kernel/writer kernel/measure kernel/gradient_means kernel/forward kernel/backward kernel/first_columns kernel/quantize kernel/mapped kernel/residual_sum kernel/residual_add kernel/dropout kernel/factors kernel/branch kernel/from_output kernel/gathered kernel/gate kernel/gated kernel/two_norms kernel/double_backward kernel/rotary kernel/rotated kernel/unrotated kernel/partial kernel/merged)
 set(rung_4 layer_norm rms_norm partial_rms_norm scale_norm modulated_norm grouped_norm double_backward quantize split_norm dispatch/kernels)
-set(rung_5 eigen/operand eigen/expression eigen/computed_rows eigen/view eigen/branch eigen/two_norms eigen/rotary eigen/gathered eigen/arguments eigen/gated eigen/device eigen/moments eigen/functor eigen/layer_norm eigen/rms_norm eigen/modulated_norm eigen/grouped_norm eigen/partial_rms_norm eigen/scale_norm)
+set(rung_5 eigen/operand eigen/expression eigen/computed_rows eigen/view eigen/branch eigen/two_norms eigen/rotary eigen/gathered eigen/arguments eigen/gated eigen/device eigen/moments eigen/functor eigen/passes eigen/layer_norm eigen/rms_norm eigen/modulated_norm eigen/grouped_norm eigen/partial_rms_norm eigen/scale_norm)
 set(rung_6 pointers self_test simdnorm)
 set(rungs_with_an_order 0 1 3 5 6)
 

@@ -1,5 +1,5 @@
 // What LayerNorm and RMSNorm share as functors over Eigen objects: their parameters, the checks of shapes,
-// the last arguments of a call, and Eigen's customOp.
+// the last arguments of a call, and Eigen's customOp. (Forward and backward: passes.hpp.)
 #pragma once
 
 #include <cstddef>
@@ -68,12 +68,13 @@ inline constexpr bool is_backward_option =
 template <class T, class Last>
 inline constexpr bool is_forward_option = std::is_same_v<Last, Moments<T>> || is_device<Last>;
 
-/// `sums`: of columns, which the call keeps.
-template <class T, class... Last>
-GradientOptions gradient_options(RowShape shape, Index sums, Last&... last) {
+/// bytes(): how many the workspace, if there is one, must have.
+template <class T, class Bytes, class... Last>
+GradientOptions gradient_options(const Bytes& bytes, Last&... last) {
   GradientOptions options;
   options.accumulate = find_last<const Accumulate>(last...) != nullptr;
-  if (auto* workspace = find_last<Workspace<T>>(last...)) options.workspace = workspace->reserve(shape, sums);
+  if (auto* workspace = find_last<Workspace<T>>(last...))
+    options.workspace = workspace->reserve_bytes(bytes());
   return options;
 }
 
@@ -193,17 +194,6 @@ template <class P> class NormFunctor {
       }
     }
     TokenRows rows_of_tokens() const { return token_rows(norm.axes_, x.layout); }
-    /// Where forward keeps the moments, made large enough if all else is right; nullptr where nobody wants them.
-    template <class In, class Out, class T>
-    RowMoments<T>* moments_of_rows(const char* call_below, const In& in, const Out& out,
-                                   Moments<T>* moments) const {
-      if (moments == nullptr) return nullptr;
-      const RowMoments<T>* const not_yet = nullptr;
-      check_forward(call_below, shape, simdnorm::read_rows(shape, in), norm.gamma_.data, norm.beta_.data,
-                    static_cast<T>(norm.epsilon_), written_rows(shape, out), not_yet);
-      moments->resize(shape.rows);
-      return moments->data();
-    }
     template <class T> void expect_moments(const Moments<T>& moments) const {
       if (moments.rows() != shape.rows)
         (operation.message() << "moments hold " << moments.rows() << " rows but x of shape " << x.layout

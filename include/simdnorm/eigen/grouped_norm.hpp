@@ -2,13 +2,14 @@
 #pragma once
 
 #include "../grouped_norm.hpp"
-#include "functor.hpp"
+#include "passes.hpp"
 
 namespace simdnorm {
 
 /// The part of the two that does not depend on which norm it is: `Layer` says.
-template <class P, class Casting, bool Layer> class GroupedNorm : private NormFunctor<P> {
-  using Base = NormFunctor<P>;
+template <class P, class Casting, bool Layer>
+class GroupedNorm : public Passes<GroupedNorm<P, Casting, Layer>, P> {
+  using Base = Passes<GroupedNorm<P, Casting, Layer>, P>;
 
  protected:
   using Epsilon = typename Base::Epsilon;
@@ -17,65 +18,30 @@ template <class P, class Casting, bool Layer> class GroupedNorm : private NormFu
               Axes axes)
       : Base(name, gamma, beta, -1, epsilon, axes), groups_(groups) {}
 
- public:
-  /// Last arguments, in any order: Moments<T>& (kept for backward, those of each group after one another), a device.
-  template <class X, class Y, class... Last> void forward(const X& x, Y&& y, Last&&... last) const {
-    using T = typename Base::template Computed<X, Y>;
-    static_assert(std::conjunction_v<std::bool_constant<is_forward_option<T, std::decay_t<Last>>>...>,
-                  "simdnorm: forward: after y come a Moments<T>&, a device; T is double where x, y or gamma "
-                  "holds double, else float");
-    const typename Base::template Call<std::decay_t<decltype(shape_of(x))>> call(*this, "forward",
-                                                                                 shape_of(x));
-    const auto x_rows = call.read_argument("x", x);
-    const auto y_rows = call.written_argument("y", y);
-    const T epsilon = static_cast<T>(this->epsilon_);
-    RowMoments<T>* moments = nullptr;
-    if (Moments<T>* const kept = find_last<Moments<T>>(last...)) {
-      const Check check(Layer ? "grouped_layer_norm_forward" : "grouped_rms_norm_forward", call.shape);
-      const Groups groups =
-          check_grouped_forward(check, groups_, read_rows(call.shape, x_rows), this->gamma_.data,
-                                this->beta_.data, epsilon, written_rows(call.shape, y_rows), moments);
-      kept->resize(groups.records());
-      moments = kept->data();
-    }
-    const auto executor = executor_of(find_device(last...));
-    if constexpr (Layer) {
-      grouped_layer_norm_forward<Casting>(call.shape, groups_, x_rows, this->gamma_.data, this->beta_.data,
-                                          epsilon, y_rows, moments, executor);
-    } else {
-      grouped_rms_norm_forward<Casting>(call.shape, groups_, x_rows, this->gamma_.data, epsilon, y_rows,
-                                        moments, executor);
-    }
-  }
-
-  /// dx alone, or after it dgamma (of LayerNorm also dbeta), nullptr for one that is not wanted. Last arguments, in any order:
-  /// accumulate, a Workspace<T>&, a device.
-  template <class Dy, class X, class T, class Dx, class... Last>
-  void backward(const Dy& dy, const X& x, const Moments<T>& moments, Dx&& dx, Last&&... last) const {
-    if constexpr (std::conjunction_v<std::bool_constant<is_backward_option<T, std::decay_t<Last>>>...>) {
-      backward_with(dy, x, moments, dx, nullptr, nullptr, last...);
-    } else if constexpr (Layer) {
-      backward_with(dy, x, moments, dx, last...);
-    } else {
-      backward_without_beta(dy, x, moments, dx, last...);
-    }
-  }
-
  private:
-  template <class Dy, class X, class T, class Dx, class Dgamma, class... Last>
-  void backward_without_beta(const Dy& dy, const X& x, const Moments<T>& moments, Dx& dx, Dgamma&& dgamma,
-                             Last&... last) const {
-    backward_with(dy, x, moments, dx, dgamma, nullptr, last...);
+  friend Base;
+  static constexpr int gradients = Layer ? 2 : 1;
+
+  /// One record for each row of each group, those of a group after one another.
+  template <class Call, class X, class T, class Y>
+  Index checked_records(const Call& call, const X& x, T epsilon, const Y& y) const {
+    const RowMoments<T>* const not_yet = nullptr;
+    const Check check(Layer ? "grouped_layer_norm_forward" : "grouped_rms_norm_forward", call.shape);
+    return check_grouped_forward(check, groups_, x, this->gamma_.data, this->beta_.data, epsilon, y, not_yet)
+        .records();
   }
-  template <class Dy, class X, class T, class Dx, class Dgamma, class Dbeta, class... Last>
-  void backward_with(const Dy& dy, const X& x, const Moments<T>& moments, Dx& dx, Dgamma&& dgamma,
-                     Dbeta&& dbeta, Last&... last) const {
-    static_assert(
-        std::conjunction_v<std::bool_constant<is_backward_option<T, std::decay_t<Last>>>...>,
-        "simdnorm: backward: after dx come dgamma and, of GroupedLayerNorm, dbeta, then accumulate, "
-        "a Workspace<T>&, a device");
-    const typename Base::template Call<std::decay_t<decltype(shape_of(x))>> call(*this, "backward",
-                                                                                 shape_of(x));
+  template <class Call, class X, class T, class Y, class Executor>
+  void forward_rows(const Call& call, const X& x, T epsilon, const Y& y, RowMoments<T>* moments,
+                    const Executor& executor) const {
+    if constexpr (Layer) {
+      grouped_layer_norm_forward<Casting>(call.shape, groups_, x, this->gamma_.data, this->beta_.data,
+                                          epsilon, y, moments, executor);
+    } else {
+      grouped_rms_norm_forward<Casting>(call.shape, groups_, x, this->gamma_.data, epsilon, y, moments,
+                                        executor);
+    }
+  }
+  template <class Call, class T> void expect_moments(const Call& call, const Moments<T>& moments) const {
     const Groups groups(
         Check(Layer ? "grouped_layer_norm_backward" : "grouped_rms_norm_backward", call.shape), groups_);
     if (moments.rows() != groups.records())
@@ -83,23 +49,23 @@ template <class P, class Casting, bool Layer> class GroupedNorm : private NormFu
                                 << call.x.layout << " has " << call.shape.rows << " in each of " << groups_
                                 << " groups")
           .fail();
-    const auto dy_rows = call.read_argument("dy", dy);
-    const auto x_rows = call.read_argument("x", x);
-    const auto dx_rows = call.written_argument("dx", dx);
+  }
+  template <class T, class Call, class Dy, class Dx>
+  Index workspace_bytes(const Call& call, const Dy& /*dy*/, const Dx& /*dx*/) const {
+    return grouped_workspace_bytes<T>(call.shape, groups_);
+  }
+  template <class Call, class Dy, class X, class T, class Dx, class Executor, class Dgamma, class... Dbeta>
+  void backward_rows(const Call& call, const Dy& dy, const X& x, const RowMoments<T>* moments, const Dx& dx,
+                     const GradientOptions& options, const Executor& executor, Dgamma& dgamma,
+                     Dbeta&... dbeta) const {
     const auto to_gamma = call.written_vector("dgamma", dgamma);
-    const auto to_beta = call.written_vector("dbeta", dbeta);
-    GradientOptions options;
-    options.accumulate = find_last<const Accumulate>(last...) != nullptr;
-    if (auto* workspace = find_last<Workspace<T>>(last...))
-      options.workspace = workspace->reserve_bytes(grouped_workspace_bytes<T>(call.shape, groups_));
-    const auto executor = executor_of(find_device(last...));
     if constexpr (Layer) {
-      grouped_layer_norm_backward<Casting>(call.shape, groups_, with_beta(dy_rows, this->beta_.data), x_rows,
-                                           this->gamma_.data, moments.data(), dx_rows, to_gamma, to_beta,
-                                           options, executor);
+      grouped_layer_norm_backward<Casting>(call.shape, groups_, with_beta(dy, this->beta_.data), x,
+                                           this->gamma_.data, moments, dx, to_gamma,
+                                           call.written_vector("dbeta", dbeta)..., options, executor);
     } else {
-      grouped_rms_norm_backward<Casting>(call.shape, groups_, dy_rows, x_rows, this->gamma_.data,
-                                         moments.data(), dx_rows, to_gamma, options, executor);
+      grouped_rms_norm_backward<Casting>(call.shape, groups_, dy, x, this->gamma_.data, moments, dx, to_gamma,
+                                         options, executor);
     }
   }
 

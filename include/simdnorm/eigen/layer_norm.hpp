@@ -3,7 +3,7 @@
 
 #include "../double_backward.hpp"
 #include "../layer_norm.hpp"
-#include "functor.hpp"
+#include "passes.hpp"
 
 namespace simdnorm {
 
@@ -29,8 +29,8 @@ namespace simdnorm {
 /// for each normalized place, in storage order.
 /// Formulas, precision, aliasing and errors: layer_norm_forward and layer_norm_backward.
 template <class P, class Casting = RoundOnce>
-class LayerNorm : private NormFunctor<P>, public TensorFunctor<LayerNorm<P, Casting>> {
-  using Base = NormFunctor<P>;
+class LayerNorm : public Passes<LayerNorm<P, Casting>, P>, public TensorFunctor<LayerNorm<P, Casting>> {
+  using Base = Passes<LayerNorm<P, Casting>, P>;
   using Epsilon = typename Base::Epsilon;
 
  public:
@@ -40,35 +40,6 @@ class LayerNorm : private NormFunctor<P>, public TensorFunctor<LayerNorm<P, Cast
   /// Without gamma and beta.
   explicit LayerNorm(Index hidden, Epsilon epsilon = Epsilon(1e-5), Axes axes = {})
       : Base("LayerNorm", nullptr, nullptr, Base::checked_hidden("LayerNorm", hidden), epsilon, axes) {}
-
-  /// Last arguments, in any order: Moments<T>& (kept for backward), a device.
-  template <class X, class Y, class... Last> void forward(const X& x, Y&& y, Last&&... last) const {
-    using T = typename Base::template Computed<X, Y>;
-    static_assert(
-        std::conjunction_v<std::bool_constant<is_forward_option<T, std::decay_t<Last>>>...>,
-        "simdnorm: LayerNorm.forward: after y come a Moments<T>&, a device; T is double where x, y or gamma "
-        "holds double, else float");
-    const typename Base::template Call<std::decay_t<decltype(shape_of(x))>> call(*this, "forward",
-                                                                                 shape_of(x));
-    const auto x_rows = call.read_argument("x", x);
-    const auto y_rows = call.written_argument("y", y);
-    RowMoments<T>* const moments =
-        call.moments_of_rows("layer_norm_forward", x_rows, y_rows, find_last<Moments<T>>(last...));
-    layer_norm_forward<Casting>(call.shape, computed_once(x_rows, y_rows), this->gamma_.data,
-                                this->beta_.data, static_cast<T>(this->epsilon_), y_rows, moments,
-                                executor_of(find_device(last...)));
-  }
-
-  /// dx alone, or with dgamma and dbeta after dx, nullptr for one that is not wanted. Last arguments, in any
-  /// order: accumulate, a Workspace<T>&, a device.
-  template <class Dy, class X, class T, class Dx, class... Last>
-  void backward(const Dy& dy, const X& x, const Moments<T>& moments, Dx&& dx, Last&&... last) const {
-    if constexpr (std::conjunction_v<std::bool_constant<is_backward_option<T, std::decay_t<Last>>>...>) {
-      backward_with(dy, x, moments, dx, nullptr, nullptr, last...);
-    } else {
-      backward_with(dy, x, moments, dx, last...);
-    }
-  }
 
   /// The gradient of backward, from ddx, ddgamma and ddbeta, those of its results: ddy, dx and dgamma, those of dy, x and gamma, as
   /// layer_norm_double_backward computes them; after a gradient penalty, for example. nullptr for one of the first three that is 0,
@@ -87,32 +58,40 @@ class LayerNorm : private NormFunctor<P>, public TensorFunctor<LayerNorm<P, Cast
         call.shape, as_rows(call, "ddx", view(ddx)), as_vector(call, "ddgamma", view(ddgamma)),
         as_vector(call, "ddbeta", view(ddbeta)), call.rows_read("dy", dy), call.rows_read("x", x),
         this->gamma_.data, moments.data(), as_rows(call, "ddy", view(ddy)), as_rows(call, "dx", view(dx)),
-        call.written_vector("dgamma", dgamma), gradient_options<T>(call.shape, 1, last...),
+        call.written_vector("dgamma", dgamma),
+        gradient_options<T>([&] { return gradient_workspace_bytes<T>(call.shape, 1); }, last...),
         executor_of(find_device(last...)));
   }
 
  private:
-  template <class Dy, class X, class T, class Dx, class Dgamma, class Dbeta, class... Last>
-  void backward_with(const Dy& dy, const X& x, const Moments<T>& moments, Dx& dx, Dgamma&& dgamma,
-                     Dbeta&& dbeta, Last&... last) const {
-    static_assert(std::conjunction_v<std::bool_constant<is_backward_option<T, std::decay_t<Last>>>...>,
-                  "simdnorm: LayerNorm.backward: after dx come dgamma and dbeta, then accumulate, a "
-                  "Workspace<T>&, a device");
-    const typename Base::template Call<std::decay_t<decltype(shape_of(x))>> call(*this, "backward",
-                                                                                 shape_of(x));
-    call.expect_moments(moments);
-    const auto dy_rows = call.read_argument("dy", dy);
-    const auto x_rows = call.read_argument("x", x);
-    const auto dx_rows = call.written_argument("dx", dx);
+  friend Base;
+  static constexpr int gradients = 2;
+
+  template <class Call, class X, class T, class Y>
+  Index checked_records(const Call& call, const X& x, T epsilon, const Y& y) const {
+    const RowMoments<T>* const not_yet = nullptr;
+    check_forward("layer_norm_forward", call.shape, x, this->gamma_.data, this->beta_.data, epsilon, y,
+                  not_yet);
+    return call.shape.rows;
+  }
+  template <class Call, class X, class T, class Y, class Executor>
+  void forward_rows(const Call& call, const X& x, T epsilon, const Y& y, RowMoments<T>* moments,
+                    const Executor& executor) const {
+    layer_norm_forward<Casting>(call.shape, computed_once(x, y), this->gamma_.data, this->beta_.data, epsilon,
+                                y, moments, executor);
+  }
+  template <class T, class Call, class Dy, class Dx>
+  static Index workspace_bytes(const Call& call, const Dy& /*dy*/, const Dx& /*dx*/) {
+    return gradient_workspace_bytes<T>(call.shape, 2 + column_sums<Dy> + column_sums<Dx>);
+  }
+  template <class Call, class Dy, class X, class T, class Dx, class Executor, class Dgamma, class Dbeta>
+  void backward_rows(const Call& call, const Dy& dy, const X& x, const RowMoments<T>* moments, const Dx& dx,
+                     const GradientOptions& options, const Executor& executor, Dgamma& dgamma,
+                     Dbeta& dbeta) const {
     const auto to_gamma = call.written_vector("dgamma", dgamma);
     const auto to_beta = call.written_vector("dbeta", dbeta);
-    layer_norm_backward<Casting>(call.shape, with_beta(dy_rows, this->beta_.data), x_rows, this->gamma_.data,
-                                 moments.data(), dx_rows, to_gamma, to_beta,
-                                 gradient_options<T>(call.shape,
-                                                     2 + column_sums<std::decay_t<decltype(dy_rows)>> +
-                                                         column_sums<std::decay_t<decltype(dx_rows)>>,
-                                                     last...),
-                                 executor_of(find_device(last...)));
+    layer_norm_backward<Casting>(call.shape, with_beta(dy, this->beta_.data), x, this->gamma_.data, moments,
+                                 dx, to_gamma, to_beta, options, executor);
   }
 };
 

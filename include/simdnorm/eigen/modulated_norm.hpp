@@ -2,7 +2,7 @@
 #pragma once
 
 #include "../modulated_norm.hpp"
-#include "functor.hpp"
+#include "passes.hpp"
 
 namespace simdnorm {
 
@@ -25,8 +25,9 @@ template <class P> struct ItemVectors {
 };
 
 /// The part of the two that does not depend on which norm it is: `Layer` says.
-template <class P, class Casting, bool Layer> class ModulatedNorm : private NormFunctor<P> {
-  using Base = NormFunctor<P>;
+template <class P, class Casting, bool Layer>
+class ModulatedNorm : public Passes<ModulatedNorm<P, Casting, Layer>, P> {
+  using Base = Passes<ModulatedNorm<P, Casting, Layer>, P>;
 
  protected:
   using Epsilon = typename Base::Epsilon;
@@ -34,83 +35,52 @@ template <class P, class Casting, bool Layer> class ModulatedNorm : private Norm
   ModulatedNorm(const char* name, ItemVectors<P> scale, ItemVectors<P> shift, Epsilon epsilon, Axes axes)
       : Base(name, nullptr, nullptr, -1, epsilon, axes), scale_(scale), shift_(shift) {}
 
- public:
-  /// Last arguments, in any order: Moments<T>& (kept for backward), a device.
-  template <class X, class Y, class... Last> void forward(const X& x, Y&& y, Last&&... last) const {
-    using T = typename Base::template Computed<X, Y>;
-    static_assert(std::conjunction_v<std::bool_constant<is_forward_option<T, std::decay_t<Last>>>...>,
-                  "simdnorm: forward: after y come a Moments<T>&, a device; T is double where x, y or scale "
-                  "holds double, else float");
-    const ItemCall<std::decay_t<decltype(shape_of(x))>> call(*this, "forward", shape_of(x));
-    const auto x_rows = call.read_argument("x", x);
-    const auto y_rows = call.written_argument("y", y);
+ private:
+  friend Base;
+  static constexpr int gradients = Layer ? 2 : 1;
+
+  template <class Call, class X, class T, class Y>
+  Index checked_records(const Call& call, const X& x, T epsilon, const Y& y) const {
+    const RowMoments<T>* const not_yet = nullptr;
+    const Check check(Layer ? "modulated_layer_norm_forward" : "modulated_rms_norm_forward", call.shape);
+    check_modulated_forward(check, call.items, x, call.vectors("scale", scale_.view),
+                            call.vectors("shift", shift_.view), epsilon, y, not_yet);
+    return call.shape.rows;
+  }
+  template <class Call, class X, class T, class Y, class Executor>
+  void forward_rows(const Call& call, const X& x, T epsilon, const Y& y, RowMoments<T>* moments,
+                    const Executor& executor) const {
+    const auto& x_once = computed_once(x, y);
     const auto scale = call.vectors("scale", scale_.view);
-    const auto shift = call.vectors("shift", shift_.view);
-    const T epsilon = static_cast<T>(this->epsilon_);
-    RowMoments<T>* moments = nullptr;
-    if (Moments<T>* const kept = find_last<Moments<T>>(last...)) {
-      const Check check(Layer ? "modulated_layer_norm_forward" : "modulated_rms_norm_forward", call.shape);
-      check_modulated_forward(check, call.items, read_rows(call.shape, x_rows), scale, shift, epsilon,
-                              written_rows(call.shape, y_rows), moments);
-      kept->resize(call.shape.rows);
-      moments = kept->data();
-    }
-    const auto& x_once = computed_once(x_rows, y_rows);
-    const auto executor = executor_of(find_device(last...));
     if constexpr (Layer) {
-      modulated_layer_norm_forward<Casting>(call.shape, call.items, x_once, scale, shift, epsilon, y_rows,
-                                            moments, executor);
+      modulated_layer_norm_forward<Casting>(call.shape, call.items, x_once, scale,
+                                            call.vectors("shift", shift_.view), epsilon, y, moments,
+                                            executor);
     } else {
-      modulated_rms_norm_forward<Casting>(call.shape, call.items, x_once, scale, epsilon, y_rows, moments,
+      modulated_rms_norm_forward<Casting>(call.shape, call.items, x_once, scale, epsilon, y, moments,
                                           executor);
     }
   }
-
-  /// dx alone, or after it dscale (of LayerNorm also dshift), of the shape of scale, nullptr for one that is not wanted. Last
-  /// arguments, in any order: accumulate, a Workspace<T>&, a device.
-  template <class Dy, class X, class T, class Dx, class... Last>
-  void backward(const Dy& dy, const X& x, const Moments<T>& moments, Dx&& dx, Last&&... last) const {
-    if constexpr (std::conjunction_v<std::bool_constant<is_backward_option<T, std::decay_t<Last>>>...>) {
-      backward_with(dy, x, moments, dx, nullptr, nullptr, last...);
-    } else if constexpr (Layer) {
-      backward_with(dy, x, moments, dx, last...);
-    } else {
-      backward_without_shift(dy, x, moments, dx, last...);
-    }
+  template <class T, class Call, class Dy, class Dx>
+  static Index workspace_bytes(const Call& call, const Dy& /*dy*/, const Dx& /*dx*/) {
+    return modulated_workspace_bytes<T>(call.shape, call.items);
   }
-
- private:
-  template <class Dy, class X, class T, class Dx, class Dscale, class... Last>
-  void backward_without_shift(const Dy& dy, const X& x, const Moments<T>& moments, Dx& dx, Dscale&& dscale,
-                              Last&... last) const {
-    backward_with(dy, x, moments, dx, dscale, nullptr, last...);
-  }
-  template <class Dy, class X, class T, class Dx, class Dscale, class Dshift, class... Last>
-  void backward_with(const Dy& dy, const X& x, const Moments<T>& moments, Dx& dx, Dscale&& dscale,
-                     Dshift&& dshift, Last&... last) const {
-    static_assert(std::conjunction_v<std::bool_constant<is_backward_option<T, std::decay_t<Last>>>...>,
-                  "simdnorm: backward: after dx come dscale and, of ModulatedLayerNorm, dshift, then "
-                  "accumulate, a Workspace<T>&, a device");
-    const ItemCall<std::decay_t<decltype(shape_of(x))>> call(*this, "backward", shape_of(x));
-    call.expect_moments(moments);
-    const auto dy_rows = call.read_argument("dy", dy);
-    const auto x_rows = call.read_argument("x", x);
-    const auto dx_rows = call.written_argument("dx", dx);
+  template <class Call, class Dy, class X, class T, class Dx, class Executor, class Dscale, class... Dshift>
+  void backward_rows(const Call& call, const Dy& dy, const X& x, const RowMoments<T>* moments, const Dx& dx,
+                     const GradientOptions& options, const Executor& executor, Dscale& dscale,
+                     Dshift&... dshift) const {
     const auto scale = call.vectors("scale", scale_.view);
     const auto to_scale = call.written_vectors("dscale", dscale);
-    const auto to_shift = call.written_vectors("dshift", dshift);
-    GradientOptions options;
-    options.accumulate = find_last<const Accumulate>(last...) != nullptr;
-    if (auto* workspace = find_last<Workspace<T>>(last...))
-      options.workspace = workspace->reserve_bytes(modulated_workspace_bytes<T>(call.shape, call.items));
-    const auto executor = executor_of(find_device(last...));
     if constexpr (Layer) {
-      modulated_layer_norm_backward<Casting>(call.shape, call.items, dy_rows, x_rows, scale, moments.data(),
-                                             dx_rows, to_scale, to_shift, options, executor);
+      modulated_layer_norm_backward<Casting>(call.shape, call.items, dy, x, scale, moments, dx, to_scale,
+                                             call.written_vectors("dshift", dshift)..., options, executor);
     } else {
-      modulated_rms_norm_backward<Casting>(call.shape, call.items, dy_rows, x_rows, scale, moments.data(),
-                                           dx_rows, to_scale, options, executor);
+      modulated_rms_norm_backward<Casting>(call.shape, call.items, dy, x, scale, moments, dx, to_scale,
+                                           options, executor);
     }
+  }
+  template <class X> auto call_of(const char* method, const X& x) const {
+    return ItemCall<X>(*this, method, x);
   }
 
   /// A call's operands, and the vectors of its items.

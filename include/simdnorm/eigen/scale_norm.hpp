@@ -2,7 +2,7 @@
 #pragma once
 
 #include "../scale_norm.hpp"
-#include "functor.hpp"
+#include "passes.hpp"
 
 namespace simdnorm {
 
@@ -44,8 +44,8 @@ template <class P> class LearnedNumber {
 /// itself by 1e-5 have, about, the 1e-10 that is taken where none is given.
 ///
 /// Types, objects and axes: as LayerNorm. Formulas, precision, aliasing and errors: scale_norm_forward and scale_norm_backward.
-template <class P> class ScaleNorm : private NormFunctor<P>, public TensorFunctor<ScaleNorm<P>> {
-  using Base = NormFunctor<P>;
+template <class P> class ScaleNorm : public Passes<ScaleNorm<P>, P>, public TensorFunctor<ScaleNorm<P>> {
+  using Base = Passes<ScaleNorm<P>, P>;
   using Epsilon = typename Base::Epsilon;
 
  public:
@@ -53,39 +53,31 @@ template <class P> class ScaleNorm : private NormFunctor<P>, public TensorFuncto
       : Base("ScaleNorm", nullptr, nullptr, Base::checked_hidden("ScaleNorm", hidden), epsilon, axes),
         g_(g) {}
 
-  /// Last arguments, in any order: Moments<T>& (kept for backward), a device.
-  template <class X, class Y, class... Last> void forward(const X& x, Y&& y, Last&&... last) const {
-    using T = typename Base::template Computed<X, Y>;
-    static_assert(std::conjunction_v<std::bool_constant<is_forward_option<T, std::decay_t<Last>>>...>,
-                  "simdnorm: ScaleNorm.forward: after y come a Moments<T>&, a device; T is double where x, y "
-                  "or g holds double, else float");
-    const typename Base::template Call<std::decay_t<decltype(shape_of(x))>> call(*this, "forward",
-                                                                                 shape_of(x));
-    const auto x_rows = call.read_argument("x", x);
-    const auto y_rows = call.written_argument("y", y);
-    const T epsilon = static_cast<T>(this->epsilon_);
-    RowMoments<T>* moments = nullptr;
-    if (Moments<T>* const kept = find_last<Moments<T>>(last...)) {
-      check_scale_forward(call.shape, simdnorm::read_rows(call.shape, x_rows), g_.place(), epsilon,
-                          written_rows(call.shape, y_rows), moments);
-      kept->resize(call.shape.rows);
-      moments = kept->data();
-    }
-    scale_norm_forward(call.shape, computed_once(x_rows, y_rows), g_.place(), epsilon, y_rows, moments,
-                       executor_of(find_device(last...)));
-  }
-
-  /// dx alone, or with dg after dx. Last arguments, in any order: accumulate, a Workspace<T>&, a device.
-  template <class Dy, class X, class T, class Dx, class... Last>
-  void backward(const Dy& dy, const X& x, const Moments<T>& moments, Dx&& dx, Last&&... last) const {
-    if constexpr (std::conjunction_v<std::bool_constant<is_backward_option<T, std::decay_t<Last>>>...>) {
-      backward_with(dy, x, moments, dx, nullptr, last...);
-    } else {
-      backward_with(dy, x, moments, dx, last...);
-    }
-  }
-
  private:
+  friend Base;
+  static constexpr int gradients = 1;
+
+  template <class Call, class X, class T, class Y>
+  Index checked_records(const Call& call, const X& x, T epsilon, const Y& y) const {
+    const RowMoments<T>* const not_yet = nullptr;
+    check_scale_forward(call.shape, x, g_.place(), epsilon, y, not_yet);
+    return call.shape.rows;
+  }
+  template <class Call, class X, class T, class Y, class Executor>
+  void forward_rows(const Call& call, const X& x, T epsilon, const Y& y, RowMoments<T>* moments,
+                    const Executor& executor) const {
+    scale_norm_forward(call.shape, computed_once(x, y), g_.place(), epsilon, y, moments, executor);
+  }
+  template <class T, class Call, class Dy, class Dx>
+  static Index workspace_bytes(const Call& call, const Dy& /*dy*/, const Dx& /*dx*/) {
+    return gradient_workspace_bytes<T>(call.shape, 1 + column_sums<Dx>);
+  }
+  template <class Call, class Dy, class X, class T, class Dx, class Executor, class Dg>
+  void backward_rows(const Call& call, const Dy& dy, const X& x, const RowMoments<T>* moments, const Dx& dx,
+                     const GradientOptions& options, const Executor& executor, Dg& dg) const {
+    scale_norm_backward(call.shape, dy, x, g_.place(), moments, dx, place_of(call.operation, dg), options,
+                        executor);
+  }
   template <class Dg> static auto place_of(const Operation& operation, Dg& dg) {
     if constexpr (std::is_same_v<std::remove_const_t<Dg>, std::nullptr_t>) {
       return nullptr;
@@ -99,24 +91,6 @@ template <class P> class ScaleNorm : private NormFunctor<P>, public TensorFuncto
       return dg.data();
     }
   }
-  template <class Dy, class X, class T, class Dx, class Dg, class... Last>
-  void backward_with(const Dy& dy, const X& x, const Moments<T>& moments, Dx& dx, Dg&& dg,
-                     Last&... last) const {
-    static_assert(
-        std::conjunction_v<std::bool_constant<is_backward_option<T, std::decay_t<Last>>>...>,
-        "simdnorm: ScaleNorm.backward: after dx comes dg, then accumulate, a Workspace<T>&, a device");
-    const typename Base::template Call<std::decay_t<decltype(shape_of(x))>> call(*this, "backward",
-                                                                                 shape_of(x));
-    call.expect_moments(moments);
-    const auto dy_rows = call.read_argument("dy", dy);
-    const auto x_rows = call.read_argument("x", x);
-    const auto dx_rows = call.written_argument("dx", dx);
-    scale_norm_backward(
-        call.shape, dy_rows, x_rows, g_.place(), moments.data(), dx_rows, place_of(call.operation, dg),
-        gradient_options<T>(call.shape, 1 + column_sums<std::decay_t<decltype(dx_rows)>>, last...),
-        executor_of(find_device(last...)));
-  }
-
   LearnedNumber<P> g_;
 };
 

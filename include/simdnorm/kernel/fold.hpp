@@ -107,7 +107,8 @@ template <class V> void to_words(const Extended<double, V>& x, double* hi, doubl
 
 /// `Sums` sums of each of up to `Rows` contiguous rows. (SumsAcross: of rows side by side.) load(r, count, sum) brings
 /// those of the row r and of as many after it as a vector of doubles has elements, of `count` rows in all; beyond them
-/// any of these rows may stand. store(r, count, sum) is the other way, for what was summed elsewhere.
+/// any of these rows may stand; load_rarely is the same, not inlined. store(r, count, sum) is the other way, for what was
+/// summed elsewhere.
 template <class T, class Arch, int Sums, int Rows> class SumsAlong {
  public:
   using Vector = simd::Vector<double, Arch>;
@@ -126,6 +127,7 @@ template <class T, class Arch, int Sums, int Rows> class SumsAlong {
       sum[s] = extended(sums_of_elements<width, Arch>(rows));
     });
   }
+  SIMDNORM_COLD void load_rarely(int r, int count, Extended<T, Vector>* sum) const { load(r, count, sum); }
   void store(int r, int count, const Extended<T, Vector>* sum) {
     for (int s = 0; s < Sums; ++s) {
       double hi[static_cast<std::size_t>(Vector::width)], lo[static_cast<std::size_t>(Vector::width)];
@@ -218,6 +220,7 @@ template <class T, class Arch, int Sums> class SumsAcross {
       }
     }
   }
+  SIMDNORM_COLD void load_rarely(int r, int count, Extended<T, Vector>* sum) const { load(r, count, sum); }
   void store(int r, int count, const Extended<T, Vector>* sum) {
     for (int s = 0; s < Sums; ++s) {
       double hi[static_cast<std::size_t>(Vector::width)], lo[static_cast<std::size_t>(Vector::width)];

@@ -44,7 +44,7 @@ SIMDNORM_COLD void finish_each_row(const Sums& sums, int count, Index hidden, do
                                    Record* moments) {
   for (int r = 0; r < count; ++r) {
     Extended<typename Statistic::Scalar, typename Sums::Vector> sum[Statistic::sums];
-    sums.load(r, count, sum);
+    sums.load_rarely(r, count, sum);
     measured[r] = finish_rows<Statistic>(simd::First{1}, sum, hidden, epsilon, moments + r);
   }
 }
@@ -119,7 +119,7 @@ SIMDNORM_COLD void measure_about_means(const Block& block, const Source& source,
     for (int r = 0; r < block.count(); ++r) {
       if (measured[r]) continue;
       Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
-      sums.load(r, block.count(), sum);
+      sums.load_rarely(r, block.count(), sum);
       const V mean = V::broadcast(static_cast<double>(moments[r].mean));
       const simd::First one{1};
       measured[r] = are_ordinary(

@@ -74,9 +74,9 @@ SIMDNORM_COLD void fold_each_span(const Spans<Threads>& spans, int rows, const F
   const int count = spans.count();
   for (int r = 0; r < rows; r += Sums::Vector::width) {
     typename Sums::Numbers total, more;
-    of_span[0].load(r, rows, total.sum);
+    of_span[0].load_rarely(r, rows, total.sum);
     for (int i = 1; i < count; ++i) {
-      of_span[i].load(r, rows, more.sum);
+      of_span[i].load_rarely(r, rows, more.sum);
       for (std::size_t s = 0; s < std::size(total.sum); ++s) total.sum[s] = total.sum[s] + more.sum[s];
     }
     sums.store(r, rows, total.sum);
