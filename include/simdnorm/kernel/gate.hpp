@@ -69,8 +69,21 @@ template <class Dy, class Z, class NormOf, class Dz> struct GatedGradientRows : 
     return this->made.x.load(block, at) * simd::silu_derivative(this->made.z.load(block, at));
   }
 };
-/// The same where dx and dz are rows of T: what is first read is kept in dx, and dy * silu'(z) in dz, so that silu is computed
-/// once.
+/// What it reads first where dx and dz are rows of T: dy * silu(z) is kept in dx, and dy * silu'(z) in dz.
+template <class Dy, class Z, class T> struct GatedGradientParts {
+  GatedTerm<Dy, Z> made;
+  StoredRows<T> dx, dz;
+
+  template <class Block, class Lanes>
+  SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
+    const auto dy = made.x.load(block, at), z = made.z.load(block, at);
+    const auto g = dy * simd::silu(z);
+    dx.store(block, at, g);
+    dz.store(block, at, dy * simd::silu_derivative(z));
+    return g;
+  }
+};
+/// The same source then: silu is computed once.
 template <class Dy, class Z, class NormOf, class T> struct KeptGatedGradientRows : LoadedRows<T> {
   GatedTerm<Dy, Z> made;
   NormOf norm_of;
@@ -79,20 +92,7 @@ template <class Dy, class Z, class NormOf, class T> struct KeptGatedGradientRows
                         const Strided<T>& dz_rows)
       : LoadedRows<T>{read_rows({}, dx_rows)}, made(gated_dy), norm_of(of_xhat), dx{dx_rows}, dz{dz_rows} {}
 
-  struct First {
-    GatedTerm<Dy, Z> made;
-    StoredRows<T> dx, dz;
-
-    template <class Block, class Lanes>
-    SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
-      const auto dy = made.x.load(block, at), z = made.z.load(block, at);
-      const auto g = dy * simd::silu(z);
-      dx.store(block, at, g);
-      dz.store(block, at, dy * simd::silu_derivative(z));
-      return g;
-    }
-  };
-  First first() const { return {made, dx, dz}; }
+  GatedGradientParts<Dy, Z, T> first() const { return {made, dx, dz}; }
   template <class Block, class Lanes>
   SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
     made.fetch(block, at, rows_ahead);
@@ -102,6 +102,26 @@ template <class Dy, class Z, class NormOf, class T> struct KeptGatedGradientRows
     return LoadedRows<T>{read_rows({}, dz.operand)}.load(block, at);
   }
 };
+
+/// silu has so many operations, one after another, that it is computed fastest by a loop that does nothing else.
+template <class Rows, class Source>
+SIMDNORM_INLINE void make_all(const Rows& rows, Columns columns, const Source& source) {
+  rows.columns(columns.begin, columns.end, [&](auto column) SIMDNORM_INLINE_LAMBDA {
+    rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA { source.load(rows, at); });
+  });
+}
+template <class Rows, class X, class Z, class U>
+SIMDNORM_INLINE LoadedRows<U> made_before(const Rows& rows, Columns columns,
+                                          const StoredAsRead<GatedTerm<X, Z>, U>& source) {
+  make_all(rows, columns, source);
+  return {read_rows({}, source.kept.operand)};
+}
+template <class Rows, class Dy, class Z, class T>
+SIMDNORM_INLINE LoadedRows<T> made_before(const Rows& rows, Columns columns,
+                                          const GatedGradientParts<Dy, Z, T>& source) {
+  make_all(rows, columns, source);
+  return {read_rows({}, source.dx.operand)};
+}
 
 /// dz at a place.
 template <class Rows, class Block, class Lanes, class Xhat>

@@ -29,11 +29,12 @@ SIMDNORM_INLINE void keep_sums(const Extended<T, V> (&sum)[Statistic::sums], Ind
 template <class Statistic, class Block, class Dy, class X, class Scale, class T, class Sums>
 SIMDNORM_NOINLINE void sum_gradients(Block block, Columns columns, const Dy& dy_of_rows, const X& x_of_rows,
                                      const Scale& scale_of_rows, const RowMoments<T>* moments, Sums& sums) {
-  const Dy dy = dy_of_rows;
+  const Dy dy_to_make = dy_of_rows;
   const X x = x_of_rows;
   const Scale scale = scale_of_rows;
   block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
     using Rows = std::decay_t<decltype(rows)>;
+    const auto dy = made_before(rows, columns, dy_to_make);
     const auto values = scaled(rows, x, moments + first);
     const typename Statistic::template Normalizer<Rows> xhat(rows, moments + first);
     fold(rows, columns, four_at_once<Statistic::sums>([&](auto at) SIMDNORM_INLINE_LAMBDA {

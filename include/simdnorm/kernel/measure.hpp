@@ -55,7 +55,7 @@ SIMDNORM_NOINLINE void sum_about_zero(Block block, const Source& source_of_rows,
                                       const Record* moments, Sums& sums) {
   const Source source = source_of_rows;
   block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
-    const auto values = scaled(rows, source, moments + first);
+    const auto values = scaled(rows, made_before(rows, columns, source), moments + first);
     fold(rows, columns,
          each_column<Statistic::sums, Statistic::chains>([&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
            Statistic::add(values.doubles(rows, at), sum);

@@ -78,6 +78,22 @@ template <class Made> struct MadeRows {
   template <class Row> static void tidy(const Row& /*row*/, Index /*hidden*/) {}
 };
 
+/// Rows that are made, and stored as U's numbers as they are read.
+template <class Made, class U> struct StoredAsRead {
+  Made made;
+  StoredRows<U> kept;
+
+  template <class Block, class Lanes>
+  SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
+    const auto values = made.load(block, at);
+    kept.store(block, at, values);
+    return simd::rounded_to<U>(values);
+  }
+  template <class Block, class Lanes> SIMDNORM_INLINE auto doubles(const Block& block, At<Lanes> at) const {
+    return simd::as_doubles(load(block, at));
+  }
+};
+
 /// Rows that are made from others when they are first read, and stored, rounded to U's numbers: the rest of the call reads
 /// these.
 template <class Made, class U> struct KeptRows : LoadedRows<U> {
@@ -86,21 +102,7 @@ template <class Made, class U> struct KeptRows : LoadedRows<U> {
   KeptRows(const Made& made_rows, const Strided<U>& rows)
       : LoadedRows<U>{read_rows({}, rows)}, made(made_rows), kept{rows} {}
 
-  struct First {
-    Made made;
-    StoredRows<U> kept;
-
-    template <class Block, class Lanes>
-    SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
-      const auto values = made.load(block, at);
-      kept.store(block, at, values);
-      return simd::rounded_to<U>(values);
-    }
-    template <class Block, class Lanes> SIMDNORM_INLINE auto doubles(const Block& block, At<Lanes> at) const {
-      return simd::as_doubles(load(block, at));
-    }
-  };
-  First first() const { return {made, kept}; }
+  StoredAsRead<Made, U> first() const { return {made, kept}; }
 
   template <class Block, class Lanes>
   SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {

@@ -75,6 +75,12 @@ SIMDNORM_INLINE void with_block(const Block& /*block*/, const Policy& policy, co
   run(policy);
 }
 
+/// What a fold reads of some columns, of what first() gave. (Of gates, which are made by a loop of their own before: gate.hpp.)
+template <class Rows, class Source>
+SIMDNORM_INLINE const Source& made_before(const Rows& /*rows*/, Columns /*columns*/, const Source& source) {
+  return source;
+}
+
 /// The source for what a call reads as x. (Of sums: residual_sum.hpp.)
 template <class T, class X> LoadedRows<X> source_of(const Strided<const X>& x) { return {x}; }
 
