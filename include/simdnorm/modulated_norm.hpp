@@ -79,7 +79,7 @@ auto rows_from(RowShape shape, const Rotated<Y, Pairs, C, I>& a, Index row) {
 }
 template <class Dy, RotaryPairs Pairs, class C, class I>
 auto rows_from(RowShape shape, const Unrotated<Dy, Pairs, C, I>& a, Index row) {
-  return Unrotated{rows_from(shape, a.dy, row), rotary_from(a.rotary, row)};
+  return Unrotated{rows_from(shape, a.dy, row), rotary_from(a.rotary, row), a.hidden};
 }
 
 /// The rows of a call as `count` items, one after another, of as many rows each.

@@ -20,7 +20,7 @@ TEST(Rotary, OfNeighboursHasTheBitsOfTheComposition) {
 // Past the caches rows begin at any place, so that a vector may begin at any column, and not all of a row is written at once.
 TEST(Rotary, PastTheCachesToo) {
   const WithStreaming streaming(Streaming::always);
-  for (const HeadShape& shape : {HeadShape{333, 332}, HeadShape{512, 512}, HeadShape{1030, 1024}}) {
+  for (const HeadShape& shape : {HeadShape{333, 332}, HeadShape{512, 512}, HeadShape{1024, 1022}}) {
     const Places places = contiguous(24, shape.hidden);
     check_rotary<Norm::rms, halves, float, float, float, float, std::int32_t>(places, shape.dim, true);
     check_rotary<Norm::rms, interleaved, float, float, float, float, std::int32_t>(places, shape.dim, false);
@@ -169,7 +169,7 @@ TEST_F(RotaryErrors, BackwardHasALimit) {
   std::vector<float> dx(rows.size());
   const Rotary<halves> rotary{table.data(), table.data(), 1, 1026, 1, 1};
   simdnorm::rms_norm_forward({1, 1026}, rows.data(), nullptr, 1e-6F, rotated(dx.data(), rotary));
-  refused({"dim of a rotary embedding must be at most 1024 in backward but is 1026"}, [&] {
+  refused({"rows that are turned back must have at most 1024 columns but have 1026"}, [&] {
     simdnorm::rms_norm_backward({1, 1026}, unrotated(rows.data(), rotary), rows.data(), nullptr,
                                 moments.data(), dx.data());
   });

@@ -104,7 +104,7 @@ void rotary_backward(Input& input) {
   Turns<RotaryPairs::halves> turns(c);
   const bool accumulate = input.coin();
   const RowsOfMoments moments = plain_forward(Norm::layer, c.shape, x_rows, {}, {}, c.epsilon).moments;
-  if (turns.rotary.dim > simdnorm::unrotated_limit) return;
+  if (c.shape.hidden > simdnorm::unrotated_limit) return;
   const PlainBackward back =
       plain_backward(Norm::layer, c.shape, c.column, turns.turned(c, dy_rows, true), x_rows, gamma.values,
                      moments, dgamma.values, dbeta.values, accumulate);

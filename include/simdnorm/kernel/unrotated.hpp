@@ -8,18 +8,17 @@ namespace simdnorm {
 
 // --- sources ---
 
-/// The most columns that backward turns back.
+/// The longest rows that backward turns back.
 inline constexpr Index unrotated_limit = 1024;
 
-/// Turns back the pairs of some contiguous rows, and keeps them in T, row by row, `stride` apart.
+/// Keeps some contiguous rows, with the pairs among their first `dim` columns turned back, in T, one after another.
 template <RotaryPairs Pairs, class Rows, class U, class Block, class C>
-SIMDNORM_NOINLINE void turn_back(Rows rows, Index dim, LoadedRows<U> source,
-                                 const BlockAngles<Block, C>& angles_of_block, typename Rows::Scalar* kept,
-                                 Index stride) {
+SIMDNORM_NOINLINE void turn_back(Rows rows, Index dim, Index hidden, LoadedRows<U> source,
+                                 const BlockAngles<Block, C>& angles_of_block, typename Rows::Scalar* kept) {
   const RowAngles<Rows, C> angles(rows, angles_of_block);
   using Vector = typename Rows::Vector;
   const auto keep = [&](auto at, Vector values) SIMDNORM_INLINE_LAMBDA {
-    simd::store(at.lanes, kept + at.row * stride + at.column, values);
+    simd::store(at.lanes, kept + at.row * hidden + at.column, values);
   };
   if constexpr (pairs_in_vectors<Rows, Pairs>) {
     rows.columns(0, dim, [&](auto column) SIMDNORM_INLINE_LAMBDA {
@@ -44,24 +43,25 @@ SIMDNORM_NOINLINE void turn_back(Rows rows, Index dim, LoadedRows<U> source,
       });
     });
   }
+  rows.columns(dim, hidden, [&](auto column) SIMDNORM_INLINE_LAMBDA {
+    rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA { keep(at, source.load(rows, at)); });
+  });
 }
 
 /// Contiguous rows of a block that are turned back already: sums take the columns in another order than by pairs.
 template <class T, class U> struct TurnedBackAlong {
   LoadedRows<U> source;
   const T* kept;
-  Index first_row, stride, dim;
+  Index first_row, hidden;
 
   template <class Rows, class Lanes>
   SIMDNORM_INLINE typename Rows::Vector load(const Rows& rows, At<Lanes> at) const {
     using Vector = typename Rows::Vector;
-    if (at.column >= dim) return source.load(rows, at);
-    const T* const p = kept + (rows.first_row + at.row - first_row) * stride + at.column;
+    const T* const p = kept + (rows.first_row + at.row - first_row) * hidden + at.column;
     if constexpr (Rows::across) {  // one row of them
       const T numbers[static_cast<std::size_t>(Vector::width)] = {*p};
       return simd::load<Vector>(simd::All{}, static_cast<const T*>(numbers));
     } else {
-      if (SIMDNORM_UNLIKELY(at.column + simd::count_of<Vector>(at.lanes) > dim)) return joined(rows, at, p);
       return simd::load<Vector>(at.lanes, p);
     }
   }
@@ -73,16 +73,6 @@ template <class T, class U> struct TurnedBackAlong {
   template <class Rows, class Lanes>
   SIMDNORM_INLINE void fetch(const Rows& rows, At<Lanes> at, Index rows_ahead) const {
     source.fetch(rows, at, rows_ahead);
-  }
-
- private:
-  /// Columns of which the last are not turned.
-  template <class Rows, class Lanes>
-  SIMDNORM_COLD typename Rows::Vector joined(const Rows& rows, At<Lanes> at, const T* p) const {
-    T numbers[static_cast<std::size_t>(Rows::width)];
-    simd::store(simd::All{}, numbers, source.load(rows, at));
-    std::copy(p, p + (dim - at.column), numbers);
-    return simd::load<typename Rows::Vector>(simd::All{}, numbers);
   }
 };
 
@@ -121,6 +111,7 @@ template <class Block, class U, RotaryPairs Pairs, class C> struct TurnedBackAcr
 template <class U, RotaryPairs Pairs, class C, class I> struct UnrotatedRows {
   LoadedRows<U> source;
   RotaryRows<Pairs, C, I> rotary;
+  Index hidden;
 };
 template <class Block, class U, RotaryPairs Pairs, class C, class I, class Run>
 SIMDNORM_INLINE void with_block(const Block& block, const UnrotatedRows<U, Pairs, C, I>& a, const Run& run) {
@@ -134,9 +125,9 @@ SIMDNORM_INLINE void with_block(const Block& block, const UnrotatedRows<U, Pairs
     constexpr Index most = std::max<Index>(4 * unrotated_limit, 8 * 1536 / static_cast<Index>(sizeof(T)));
     alignas(64) T kept[static_cast<std::size_t>(most)];
     block.template mapped<2>([&](const auto& rows, int first) {
-      turn_back<Pairs>(rows, dim, a.source, angles, kept + first * dim, dim);
+      turn_back<Pairs>(rows, dim, a.hidden, a.source, angles, kept + first * a.hidden);
     });
-    run(TurnedBackAlong<T, U>{a.source, kept, block.first_row, dim, dim});
+    run(TurnedBackAlong<T, U>{a.source, kept, block.first_row, a.hidden});
   }
 }
 
@@ -146,16 +137,17 @@ SIMDNORM_INLINE void with_block(const Block& block, const UnrotatedRows<U, Pairs
 template <class Dy, RotaryPairs Pairs, class C, class I> struct Unrotated {
   Dy dy;
   RotaryRows<Pairs, C, I> rotary;
+  Index hidden = 0;  // that of the rows
 };
 template <class Dy, RotaryPairs Pairs, class C, class I>
-Unrotated(Dy, RotaryRows<Pairs, C, I>) -> Unrotated<Dy, Pairs, C, I>;
+Unrotated(Dy, RotaryRows<Pairs, C, I>, Index = 0) -> Unrotated<Dy, Pairs, C, I>;
 
 /// As dy of a backward, where y of the forward was rotated(y, rotary): dy is the gradient of that y, and is turned back,
 ///   dn[a] = dy[a] * cosine + dy[b] * sine,  dn[b] = dy[b] * cosine - dy[a] * sine,
 /// in T, each operation rounded by itself; backward has the bits of one that is given dn.
 ///   rms_norm_backward({tokens * heads, head_dim}, unrotated(dq, rotary), q, gamma, moments, dx, dgamma);
-/// dy: rows, a pointer or Strided, of any type of numbers. dx may be x, but not dy, each place of which is read for two.
-/// Errors: those of the call and of rotated.
+/// dy: rows, a pointer or Strided, of any type of numbers, of at most unrotated_limit columns. dx may be x, but not dy, each place of which is read for two.
+/// Errors: those of the call and of rotated; longer rows.
 template <class Dy, RotaryPairs Pairs, class C, class I, class = element_t<Dy>>
 Unrotated<Dy, Pairs, C, I> unrotated(Dy dy, const Rotary<Pairs, C, I>& rotary) {
   return {dy, {rotary}};
@@ -167,7 +159,7 @@ template <class Dy, RotaryPairs Pairs, class C, class I> struct ComputedIn<Unrot
 
 template <class Dy, RotaryPairs Pairs, class C, class I>
 auto read_rows(RowShape shape, const Unrotated<Dy, Pairs, C, I>& a) {
-  return Unrotated{read_rows(shape, a.dy), a.rotary};
+  return Unrotated{read_rows(shape, a.dy), a.rotary, shape.hidden};
 }
 template <class Dy, RotaryPairs Pairs, class C, class I>
 auto operands_of(const Unrotated<Dy, Pairs, C, I>& a) {
@@ -176,14 +168,14 @@ auto operands_of(const Unrotated<Dy, Pairs, C, I>& a) {
 template <class Dy, RotaryPairs Pairs, class C, class I, class Then>
 SIMDNORM_INLINE void touch(const Check& check, const char* name,
                            const Unrotated<Strided<const Dy>, Pairs, C, I>& a, const Then& then) {
-  if (a.rotary.rotary.dim > unrotated_limit)
-    check.stop(check.message() << "dim of a rotary embedding must be at most " << unrotated_limit
-                               << " in backward but is " << a.rotary.rotary.dim);
+  if (a.hidden > unrotated_limit)
+    check.stop(check.message() << "rows that are turned back must have at most " << unrotated_limit
+                               << " columns but have " << a.hidden);
   touch_rotary(check, name, a.rotary, Touched<Use::reads>{check.rows(name, a.dy)}, then);
 }
 template <class T, class U, RotaryPairs Pairs, class C, class I>
 UnrotatedRows<U, Pairs, C, I> source_of(const Unrotated<Strided<const U>, Pairs, C, I>& a) {
-  return {{a.dy}, a.rotary};
+  return {{a.dy}, a.rotary, a.hidden};
 }
 
 }  // namespace simdnorm
