@@ -1,6 +1,6 @@
 // A norm and its neighbour in one call, against the same in two: an Eigen Array expression that adds or modulates, or a loop that
-// turns queries and keys by their positions, and simdnorm's norm; and against one Array expression row by row. Float; every
-// shape; forward and backward of both norms.
+// turns queries and keys by their positions, and simdnorm's norm; and against one Array expression row by row. Also pRMSNorm and
+// ScaleNorm beside such an expression and RMSNorm. Float; every shape; forward and backward of both norms.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -386,6 +386,36 @@ template <RotaryPairs pairs> std::vector<Way> rotated_gradients() {
            }}};
 }
 
+/// y = the norm of x with the mean square of a quarter of the columns; plain_tensor is RMSNorm of all.
+std::vector<Way> partial_norms() {
+  const auto measured = [](const Arrays& a) { return std::max<Index>(1, a.x.cols() / 4); };
+  return {
+      {"simdnorm",
+       [=](Arrays& a) { simdnorm::PartialRMSNorm<float>(measured(a), a.gamma, 1e-5F).forward(a.x, a.y); }},
+      {"eigen_array",
+       [=](Arrays& a) {
+         for (Index r = 0; r < a.x.rows(); ++r) {
+           const auto x = a.x.row(r);
+           a.y.row(r) =
+               x * (1 / std::sqrt(x.head(measured(a)).square().mean() + 1e-5F)) * a.gamma.array().transpose();
+         }
+       }},
+      {"plain_tensor", [](Arrays& a) { norm_of<Norm::rms>(a).forward(a.x, a.y); }}};
+}
+/// y = 3 x / |x|; plain_tensor is RMSNorm, with a gamma.
+std::vector<Way> scaled_norms() {
+  return {
+      {"simdnorm", [](Arrays& a) { simdnorm::ScaleNorm<float>(3.0F, a.x.cols(), 1e-10F).forward(a.x, a.y); }},
+      {"eigen_array",
+       [](Arrays& a) {
+         for (Index r = 0; r < a.x.rows(); ++r) {
+           const auto x = a.x.row(r);
+           a.y.row(r) = x * (3 / std::sqrt(x.square().sum() + 1e-10F));
+         }
+       }},
+      {"plain_tensor", [](Arrays& a) { norm_of<Norm::rms>(a).forward(a.x, a.y); }}};
+}
+
 struct Operation {
   const char* name;
   bool forward;
@@ -440,6 +470,8 @@ int main(int argc, char** argv) {
       {"rms_norm_double_backward", false, Norm::rms, double_backwards<Norm::rms>()},
       {"layer_norm_of_scaled_sum", true, Norm::layer, scaled_sums()},
       {"layer_norm_backward_of_scaled_sum", false, Norm::layer, gradients_of_scaled()},
+      {"partial_rms_norm", true, Norm::rms, partial_norms()},
+      {"scale_norm", true, Norm::rms, scaled_norms()},
       {"rms_norm_gated", true, Norm::rms, gated_norms()},
       {"rms_norm_backward_gated", false, Norm::rms, gated_gradients()},
       {"rms_norm_of_gated", true, Norm::rms, norms_of_gated()},
