@@ -71,10 +71,8 @@ SIMDNORM_COLD void differentiate_rare(const Statistic& statistic, Rows rows, con
   typename Statistic::Means means[Rows::capacity];
   for (int r = 0; r < rows.count(); ++r)
     find_means(statistic, rows.row(r), spans, dy, x, scale, moments + r, means + r);
-  rows.scalable([&](const auto& some, int r) {
-    differentiate<Statistic, Gradient>(some, Columns{0, spans.hidden}, dy, x, scale, moments + r, means + r,
-                                       CanonicalSink<Dx>{dx}, totals);
-  });
+  differentiate<Statistic, Gradient>(rows.scalable(), Columns{0, spans.hidden}, dy, x, scale, moments, means,
+                                     CanonicalSink<Dx>{dx}, totals);
 }
 
 /// Backward over all rows; returns the number of tasks, each of which has its own sums in `gradient`.

@@ -82,15 +82,15 @@ template <class T, class P> SIMDNORM_INLINE T number_at(const P* place) {
 template <class T, class Arch> struct RowsAcross;
 
 /// `Rows` contiguous rows; a vector is neighbouring columns of one row. Their kernels read rows as they are,
-/// and pay nothing for rows that must be scaled.
-template <class T, class Arch, int Rows> struct RowsAlong {
+/// and pay nothing for rows that must be scaled, unless Scales.
+template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   using Scalar = T;
   using Architecture = Arch;
   using Vector = simd::Vector<T, Arch>;
   static constexpr int width = Vector::width;
   static constexpr int capacity = Rows;
   static constexpr bool across = false;
-  static constexpr bool can_scale = false;
+  static constexpr bool can_scale = Scales;
   static_assert(fold_lanes % width == 0, "simdnorm: vectors of more than 16 elements are not supported");
 
   Index first_row;
@@ -98,10 +98,8 @@ template <class T, class Arch, int Rows> struct RowsAlong {
   static constexpr int count() { return Rows; }
   /// One row, for what is rare: RowsAcross reads any layout, so that nothing rare is compiled twice.
   RowsAcross<T, Arch> row(int r) const { return {first_row + r, first_row + r, 0, 1}; }
-  /// Calls f(rows, r) for the same rows, of which the first is the r-th, as kernels take them that multiply each by its scale.
-  template <class F> void scalable(const F& f) const {
-    for (int r = 0; r < Rows; ++r) f(row(r), r);
-  }
+  /// The same rows, for kernels that multiply each by its scale.
+  RowsAlong<T, Arch, Rows, true> scalable() const { return {first_row}; }
 
   /// Calls f(column) for the whole vectors of the columns [c, end), then for what is left.
   template <class F> SIMDNORM_INLINE void columns(Index c, Index end, F&& f) const {
@@ -215,7 +213,7 @@ template <class T, class Arch> struct RowsAcross {
 
   int count() const { return row_count; }
   RowsAcross row(int r) const { return {first_row + r, item, beside + r, 1}; }
-  template <class F> void scalable(const F& f) const { f(*this, 0); }
+  RowsAcross scalable() const { return *this; }
   /// As a block (blocks.hpp): it is folded and mapped as a whole.
   template <class F> SIMDNORM_INLINE void folded(F&& f) const { f(*this, 0); }
   template <int Rows, class F> SIMDNORM_INLINE void mapped(F&& f) const { f(*this, 0); }
