@@ -187,14 +187,14 @@ template <class T> SIMDNORM_COLD T rstd_of_epsilon(T epsilon) {
 }
 
 /// Moments of a scaled row as those of a row scaled so that rstd is near 1: rstd times a gradient does not overflow before
-/// the scale brings it back. What is left of a mean of less than eps^4 deviations hangs on the scale that it was measured
-/// with, since it nears the subnormal numbers: it is 0.
+/// the scale brings it back. A mean, or the rest of one, near the subnormal numbers is 0: what is left of it would hang on the
+/// scale that it was measured with. (Scales of one row lie less than 2^24 apart.)
 template <class T> SIMDNORM_COLD RowMoments<T> with_rstd_near_one(const RowMoments<T>& moments) {
   if (!(moments.rstd > T(0))) return moments;
   const int limit = std::numeric_limits<T>::max_exponent - 2, of_scale = std::ilogb(moments.scale);
   const int exponent = std::clamp(std::ilogb(moments.rstd), -limit - of_scale, limit - of_scale);
   const T up = std::ldexp(T(1), exponent), down = std::ldexp(T(1), -exponent);
-  const T least = std::ldexp(T(1), 4 - 4 * std::numeric_limits<T>::digits);
+  constexpr T least = std::numeric_limits<T>::min() * T(1 << 24);
   const auto or_zero = [&](T number) { return std::abs(number) < least ? T(0) : number; };
   return {or_zero(moments.mean * up), or_zero(moments.mean_low * up), moments.rstd * down,
           moments.scale * up};
