@@ -1,6 +1,7 @@
 // Forward and backward as every functor has them: the last arguments, the operands as rows, the moments.
 #pragma once
 
+#include <algorithm>
 #include <tuple>
 #include <utility>
 

@@ -146,7 +146,8 @@ Unrotated(Dy, RotaryRows<Pairs, C, I>, Index = 0) -> Unrotated<Dy, Pairs, C, I>;
 ///   dn[a] = dy[a] * cosine + dy[b] * sine,  dn[b] = dy[b] * cosine - dy[a] * sine,
 /// in T, each operation rounded by itself; backward has the bits of one that is given dn.
 ///   rms_norm_backward({tokens * heads, head_dim}, unrotated(dq, rotary), q, gamma, moments, dx, dgamma);
-/// dy: rows, a pointer or Strided, of any type of numbers, of at most unrotated_limit columns. dx may be x, but not dy, each place of which is read for two.
+/// dy: rows, a pointer or Strided, of any type of numbers, of at most unrotated_limit columns. dx may be x, but not dy, each
+/// place of which is read for two.
 /// Errors: those of the call and of rotated; longer rows.
 template <class Dy, RotaryPairs Pairs, class C, class I, class = element_t<Dy>>
 Unrotated<Dy, Pairs, C, I> unrotated(Dy dy, const Rotary<Pairs, C, I>& rotary) {
