@@ -98,8 +98,14 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   static constexpr int count() { return Rows; }
   /// One row, for what is rare: RowsAcross reads any layout, so that nothing rare is compiled twice.
   RowsAcross<T, Arch> row(int r) const { return {first_row + r, first_row + r, 0, 1}; }
-  /// The same rows, for kernels that multiply each by its scale.
-  RowsAlong<T, Arch, Rows, true> scalable() const { return {first_row}; }
+  /// The same rows, for kernels that multiply each by its scale: two add to sums over rows as two, one as it does anywhere.
+  auto scalable() const {
+    if constexpr (Rows == 1) {
+      return row(0);
+    } else {
+      return RowsAlong<T, Arch, Rows, true>{first_row};
+    }
+  }
 
   /// Calls f(column) for the whole vectors of the columns [c, end), then for what is left.
   template <class F> SIMDNORM_INLINE void columns(Index c, Index end, F&& f) const {
