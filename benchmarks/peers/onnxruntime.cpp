@@ -1,12 +1,15 @@
-// ONNX Runtime's LayerNormalization and SimplifiedLayerNormalization, which is RMSNorm: a session with a model of
-// this one node, run on arrays of the caller by the C API. It has no backward.
+// ONNX Runtime's LayerNormalization and SimplifiedLayerNormalization, which is RMSNorm, and SkipLayerNormalization and
+// SkipSimplifiedLayerNormalization, which add a residual before: a session with a model of this one node, run on arrays
+// of the caller by the C API. It has no backward.
 #include <onnxruntime_c_api.h>
 
 #include <array>
 #include <cstring>
+#include <initializer_list>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "peer.hpp"
 
@@ -66,21 +69,33 @@ Message parameter(const char* name, const float* values, Index hidden) {
   return Message().number(1, count).number(2, type_float).text(8, name).text(9, raw);
 }
 
-std::string model(const View& v, Norm norm) {
+std::string model(const View& v, Norm norm, Pass pass) {
+  const bool residual = pass == Pass::residual;
+  const char* const of_microsoft = "com.microsoft";  // the domain of operators that the standard lacks
   Message node;
-  node.text(1, "x").text(1, "gamma");
+  node.text(1, "x");
+  if (residual) node.text(1, "residual");
+  node.text(1, "gamma");
   if (norm == Norm::layer) node.text(1, "beta");
-  node.text(2, "y").text(4, norm == Norm::layer ? "LayerNormalization" : "SimplifiedLayerNormalization");
+  node.text(2, "y");
+  if (residual) node.text(2, "").text(2, "").text(2, "sum");  // two that are not asked for
+  const std::string name = norm == Norm::layer ? "LayerNormalization" : "SimplifiedLayerNormalization";
+  node.text(4, residual ? "Skip" + name : name);
   node.message(5, Message().text(1, "epsilon").real(2, v.epsilon).number(20, type_float));
+  if (residual) node.text(7, of_microsoft);
   Message graph;
   graph.message(1, node).text(2, "norm").message(5, parameter("gamma", v.gamma, v.hidden));
   if (norm == Norm::layer) graph.message(5, parameter("beta", v.beta, v.hidden));
-  graph.message(11, operand("x", v)).message(12, operand("y", v));
+  graph.message(11, operand("x", v));
+  if (residual) graph.message(11, operand("residual", v));
+  graph.message(12, operand("y", v));
+  if (residual) graph.message(12, operand("sum", v));
   constexpr int ir_version = 8, operator_set = 17;
   return Message()
       .number(1, ir_version)
       .message(7, graph)
       .message(8, Message().text(1, "").number(2, operator_set))
+      .message(8, Message().text(1, of_microsoft).number(2, 1))
       .bytes();
 }
 
@@ -116,28 +131,37 @@ std::shared_ptr<OrtValue> tensor(float* values, const View& v) {
               ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
 }
 
-Call forward(const View& v, Norm norm) {
+Call forward(const View& v, Norm norm, Pass pass) {
   static const auto environment = made(api().CreateEnv, api().ReleaseEnv, ORT_LOGGING_LEVEL_ERROR, "peers");
   const auto options = made(api().CreateSessionOptions, api().ReleaseSessionOptions);
   check(api().SetIntraOpNumThreads(options.get(), peer_threads()));
-  const std::string bytes = model(v, norm);
+  const std::string bytes = model(v, norm, pass);
   const auto session = made(api().CreateSessionFromArray, api().ReleaseSession, environment.get(),
                             bytes.data(), bytes.size(), options.get());
-  // Its tensors have no const elements; it does not write its input.
-  return call([session, x = tensor(const_cast<float*>(v.x), v), y = tensor(v.y, v)] {
-    const char *const from = "x", *const to = "y";
-    const OrtValue* const input = x.get();
-    OrtValue* output = y.get();  // given, and so written in place
-    check(api().Run(session.get(), nullptr, &from, &input, 1, &to, 1, &output));
+  // Its tensors have no const elements; it does not write its inputs. The outputs are given, and so written in place.
+  const auto values = [&](std::initializer_list<const float*> arrays) {
+    std::vector<std::shared_ptr<OrtValue>> tensors;
+    for (const float* array : arrays) {
+      if (array != nullptr) tensors.push_back(tensor(const_cast<float*>(array), v));
+    }
+    return tensors;
+  };
+  return call([session, inputs = values({v.x, v.residual}), outputs = values({v.y, v.sum})] {
+    const std::array<const char*, 2> from = {"x", "residual"}, to = {"y", "sum"};
+    std::array<const OrtValue*, 2> read = {};
+    std::array<OrtValue*, 2> written = {};
+    for (std::size_t i = 0; i < inputs.size(); ++i) read[i] = inputs[i].get();
+    for (std::size_t i = 0; i < outputs.size(); ++i) written[i] = outputs[i].get();
+    check(api().Run(session.get(), nullptr, from.data(), read.data(), inputs.size(), to.data(),
+                    outputs.size(), written.data()));
   });
 }
-
 const std::string version = OrtGetApiBase()->GetVersionString();
-const Listed listed[] = {
-    Listed({"ONNX Runtime", version, "", Norm::layer, Pass::forward,
-            [](const View& v) { return forward(v, Norm::layer); }}),
-    Listed({"ONNX Runtime", version, "", Norm::rms, Pass::forward,
-            [](const View& v) { return forward(v, Norm::rms); }}),
-};
+Listed listed(Norm norm, Pass pass) {
+  return Listed(
+      {"ONNX Runtime", version, "", norm, pass, [=](const View& v) { return forward(v, norm, pass); }});
+}
+const Listed all_listed[] = {listed(Norm::layer, Pass::forward), listed(Norm::rms, Pass::forward),
+                             listed(Norm::layer, Pass::residual), listed(Norm::rms, Pass::residual)};
 
 }  // namespace

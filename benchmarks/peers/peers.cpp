@@ -27,8 +27,9 @@ Times simdnorm and other libraries, and prints the times as multiples of memcpy'
   --csv FILE          also writes all figures, with their quartiles, as CSV
   --json FILE         or as JSON
   --shapes R1xH1,...  rows x hidden; 1x768 to 65536x128 if not given
-  --operations O,...  of layer_norm_forward, layer_norm_backward, rms_norm_forward, rms_norm_backward, in float, and
-                      layer_norm_forward_bf16, layer_norm_backward_bf16
+  --operations O,...  of layer_norm_forward, layer_norm_backward, rms_norm_forward, rms_norm_backward, and of sums with a
+                      residual, layer_norm_residual and rms_norm_residual, in float, and layer_norm_forward_bf16,
+                      layer_norm_backward_bf16
   --threads N         of simdnorm, and of the libraries that have threads (1)
   --rounds N          in which the candidates take turns (21)
   --quick             three small shapes and few rounds: to try the program, not to measure
@@ -126,20 +127,31 @@ Call simdnorm_on(const View& v, Norm norm, Pass pass, bool keep_moments, Device 
   const InOf<T> x(rows.x, v.rows, v.hidden), dy(rows.dy, v.rows, v.hidden);
   const OutOf<T> y(rows.y, v.rows, v.hidden), dx(rows.dx, v.rows, v.hidden);
   const OutVector dgamma(v.dgamma, v.hidden), dbeta(v.dbeta, v.hidden);
-  const auto forward = [=](const auto& functor) {
-    if (!keep_moments) return call([=] { functor.forward(x, y, *device); });
+  const auto forward_of = [=](const auto& functor, const auto& read) {
+    if (!keep_moments) return call([=] { functor.forward(read(), y, *device); });
     return call([=, moments = std::make_shared<simdnorm::Moments<float>>()] {
-      functor.forward(x, y, *moments, *device);
+      functor.forward(read(), y, *moments, *device);
     });
+  };
+  const auto forward = [=](const auto& functor) {
+    if constexpr (std::is_same_v<T, float>) {
+      const auto sum = std::make_shared<Out>(v.sum, v.rows, v.hidden);
+      if (pass == Pass::residual)
+        return forward_of(functor, [x, residual = std::make_shared<In>(v.residual, v.rows, v.hidden), sum] {
+          return simdnorm::residual_sum(x, *residual, *sum);
+        });
+    }
+    return forward_of(
+        functor, [x]() -> const auto& { return x; });
   };
   if (norm == Norm::layer) {
     const auto functor = layer_norm_of(v);
-    if (pass == Pass::forward) return forward(functor);
+    if (pass != Pass::backward) return forward(functor);
     return call([=] { functor.backward(dy, x, *v.moments, dx, dgamma, dbeta, *v.workspace, *device); });
   }
   if constexpr (std::is_same_v<T, float>) {
     const auto functor = rms_norm_of(v);
-    if (pass == Pass::forward) return forward(functor);
+    if (pass != Pass::backward) return forward(functor);
     return call([=] { functor.backward(dy, x, *v.moments, dx, dgamma, *v.workspace, *device); });
   } else {
     throw std::logic_error("no such operation");
@@ -165,6 +177,8 @@ const Operation operations[] = {{Norm::layer, Pass::forward},
                                 {Norm::layer, Pass::backward},
                                 {Norm::rms, Pass::forward},
                                 {Norm::rms, Pass::backward},
+                                {Norm::layer, Pass::residual},
+                                {Norm::rms, Pass::residual},
                                 {Norm::layer, Pass::forward, Type::bfloat16},
                                 {Norm::layer, Pass::backward, Type::bfloat16}};
 
@@ -194,7 +208,7 @@ std::vector<Contender> contenders(const Operation& o) {
     };
   };
   list.push_back({"simdnorm", simdnorm(false)});
-  if (o.pass == Pass::forward) list.push_back({"simdnorm (training)", simdnorm(true)});
+  if (o.pass != Pass::backward) list.push_back({"simdnorm (training)", simdnorm(true)});
   for (const Peer& peer : all_peers()) {
     if (peer.norm == o.norm && peer.pass == o.pass && peer.type == o.type)
       list.push_back({peer.name(), peer.prepare, true, peer.rounds_everywhere});

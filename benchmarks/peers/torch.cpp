@@ -73,6 +73,21 @@ Call forward_kernel(const View& v) {
   });
 }
 
+// The sum, and its norm.
+Call residual_forward(const View& v) {
+  using Two = std::pair<at::Tensor, at::Tensor>;
+  const at::Tensor residual = view(v.residual, {v.rows, v.hidden});
+  return allocating<Two>(
+      [t = Tensors(v), residual] {
+        const at::Tensor sum = t.x + residual;
+        return Two{sum, at::layer_norm(sum, {t.hidden}, t.gamma, t.beta, t.epsilon)};
+      },
+      [v](const Two& results) {
+        copy(results.first, v.sum);
+        copy(results.second, v.y);
+      });
+}
+
 using Three = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
 Three statistics(const Tensors& t) {  // y, mean and rstd
@@ -121,6 +136,7 @@ const Listed listed[] = {
             [](const View& v) { return backward(v, at::kFloat); }}),
     Listed({"torch", version, "kernel", Norm::layer, Pass::backward, backward_kernel}),
     Listed({"torch", version, "composed", Norm::rms, Pass::forward, rms_forward}),
+    Listed({"torch", version, "composed", Norm::layer, Pass::residual, residual_forward}),
     Listed({"torch", version, "", Norm::layer, Pass::forward,
             [](const View& v) { return forward(v, at::kBFloat16); }, Type::bfloat16, true}),
     Listed({"torch", version, "", Norm::layer, Pass::backward,

@@ -55,10 +55,11 @@ template <class Prepare> Candidate candidate(const char* name, Prepare prepare) 
 /// no norm.
 inline Candidate memcpy_of(Pass pass) {
   return candidate("memcpy", [pass](const View& v) {
-    const bool forward = pass == Pass::forward;
+    const bool backward = pass == Pass::backward;
     const auto bytes = static_cast<std::size_t>(v.bytes_moved / 2);
-    return
-        [from = v.stored.x, to = forward ? v.stored.y : v.stored.dx, bytes] { std::memcpy(to, from, bytes); };
+    return [from = v.stored.x, to = backward ? v.stored.dx : v.stored.y, bytes] {
+      std::memcpy(to, from, bytes);
+    };
   });
 }
 
@@ -194,9 +195,50 @@ template <Norm norm> std::vector<Candidate> int8_candidates() {
           })};
 }
 
+/// The norm of x + residual, which is kept: by the baselines in a loop, and an expression, of its own.
+template <Norm norm> std::vector<Candidate> residual_candidates() {
+  const auto of_sum = [](View v) {
+    v.stored.x = v.x = v.sum;
+    return v;
+  };
+  const auto baseline = [=](const char* name, auto add, auto forward) {
+    return candidate(name, [=](const View& v) {
+      return [v, add, call = forward(of_sum(v))] {
+        add(v);
+        call();
+      };
+    });
+  };
+  const auto by_loop = [](const View& v) {
+    for (Index i = 0; i < v.rows * v.hidden; ++i) v.sum[i] = v.x[i] + v.residual[i];
+  };
+  const auto by_array = [](const View& v) {
+    using Array = Eigen::ArrayXf;
+    const Index count = v.rows * v.hidden;
+    Array::Map(v.sum, count) = Array::Map(v.x, count) + Array::Map(v.residual, count);
+  };
+  const Candidate simdnorm = candidate("simdnorm", [](const View& v) {
+    return [v, functor = norm_of<norm>(v), x = In(v.x, v.rows, v.hidden),
+            residual = In(v.residual, v.rows, v.hidden), y = Out(v.y, v.rows, v.hidden)] {
+      Out sum(v.sum, v.rows, v.hidden);
+      functor.forward(simdnorm::residual_sum(x, residual, sum), y);
+    };
+  });
+  if constexpr (norm == Norm::layer) {
+    return {baseline("naive", by_loop, layer_forward<float, naive::layer_norm_forward>),
+            baseline("eigen_array", by_array, layer_forward<float, eigen_array::layer_norm_forward>),
+            simdnorm};
+  } else {
+    return {baseline("naive", by_loop, rms_forward<float, naive::rms_norm_forward>),
+            baseline("eigen_array", by_array, rms_forward<float, eigen_array::rms_norm_forward>), simdnorm};
+  }
+}
+
 /// In float. A template, so that a program of one norm does not compile the other.
 template <Norm norm> std::vector<Candidate> candidates(Pass pass) {
-  return pass == Pass::forward ? forward_candidates<norm, float>() : backward_candidates<norm, float>();
+  return pass == Pass::forward    ? forward_candidates<norm, float>()
+         : pass == Pass::backward ? backward_candidates<norm, float>()
+                                  : residual_candidates<norm>();
 }
 
 }  // namespace bench

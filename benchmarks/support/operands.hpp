@@ -80,8 +80,7 @@ class Operands {
   Pass pass() const { return pass_; }
   const View& view() const { return view_; }
 
-  /// The bytes that must move: forward x and y, backward dy, x and dx. gamma, beta and the statistics are
-  /// left out.
+  /// The bytes that must move: those of rows (view.hpp). gamma, beta and the statistics are left out.
   Index bytes_moved() const { return view_.bytes_moved; }
 
   /// Runs a candidate once and compares all that it must write with the formulas. Empty if right, else what
@@ -89,14 +88,14 @@ class Operands {
   /// dbeta by anything: a sum in such a type stops growing.
   template <class Call> std::string check(const Call& call, bool rounds_everywhere = false) const {
     const float nan = std::numeric_limits<float>::quiet_NaN();
-    for (float* output : {view_.y, view_.dx}) {
+    for (float* output : {view_.y, view_.dx, view_.sum}) {
       if (output != nullptr) std::fill(output, output + view_.rows * view_.hidden, nan);
     }
     for (float* output : {view_.dgamma, view_.dbeta}) {
       if (output != nullptr) std::fill(output, output + view_.hidden, nan);
     }
     const Index elements = view_.rows * view_.hidden;
-    void* const stored = pass_ == Pass::forward ? view_.stored.y : view_.stored.dx;
+    void* const stored = pass_ == Pass::backward ? view_.stored.dx : view_.stored.y;
     if (type_ == Type::int8) {
       std::memset(stored, 0x80, static_cast<std::size_t>(elements));
       std::fill(view_.scales, view_.scales + view_.rows, nan);
@@ -104,7 +103,7 @@ class Operands {
       std::memset(stored, 0xff, static_cast<std::size_t>(elements) * 2);  // NaN
     }
     call();
-    float* const output = pass_ == Pass::forward ? view_.y : view_.dx;
+    float* const output = pass_ == Pass::backward ? view_.dx : view_.y;
     if (type_ == Type::bfloat16) widen(static_cast<const Eigen::bfloat16*>(stored), output);
     if (type_ == Type::float16) widen(static_cast<const Eigen::half*>(stored), output);
     if (type_ == Type::int8) {
@@ -112,18 +111,21 @@ class Operands {
       for (Index i = 0; i < elements; ++i)
         output[i] = static_cast<float>(codes[i]) * view_.scales[i / view_.hidden];
     }
-    return pass_ == Pass::forward ? check_forward(rounds_everywhere) : check_backward(rounds_everywhere);
+    return pass_ == Pass::backward ? check_backward(rounds_everywhere) : check_forward(rounds_everywhere);
   }
 
  private:
   void allocate(Index rows, Index hidden) {
     const Index n = rows * hidden, bytes = n * 4;
-    const bool backward = pass_ == Pass::backward, layer = norm_ == Norm::layer;
+    const bool backward = pass_ == Pass::backward, residual = pass_ == Pass::residual,
+               layer = norm_ == Norm::layer;
     const bool narrow = type_ == Type::bfloat16 || type_ == Type::float16;
     const Index x_bytes = narrow ? n * 2 : bytes, y_bytes = type_ == Type::int8 ? n : x_bytes;
-    const Index moved = x_bytes + y_bytes + (backward ? x_bytes : 0);
-    const std::size_t x = arena_.add(x_bytes), dy = arena_.add(backward ? x_bytes : 0);
-    // memcpy's yardstick copies half of what moves: of backward x and half of dy onto dx and what follows it.
+    const Index moved = x_bytes + y_bytes + (backward ? x_bytes : 0) + (residual ? 2 * x_bytes : 0);
+    const std::size_t x = arena_.add(x_bytes), dy = arena_.add(backward || residual ? x_bytes : 0);
+    const std::size_t sum = arena_.add(residual ? x_bytes : 0), exact = arena_.add(residual ? x_bytes : 0);
+    // memcpy's yardstick copies half of what moves: x, and where there is more to read what follows it, onto y or dx and
+    // what follows these.
     const std::size_t y = arena_.add(std::max(y_bytes, moved / 2));
     const std::size_t gamma = arena_.add(hidden * 4), beta = arena_.add(hidden * 4);
     const std::size_t dgamma = arena_.add(hidden * 4), dbeta = arena_.add(hidden * 4);
@@ -135,6 +137,7 @@ class Operands {
     arena_.allocate();
     x_ = arena_.at<float>(float_x), gamma_ = arena_.at<float>(gamma), beta_ = arena_.at<float>(beta);
     dy_ = arena_.at<float>(float_dy), mean_ = arena_.at<float>(mean), rstd_ = arena_.at<float>(rstd);
+    normalized_ = residual ? arena_.at<float>(exact) : x_;
     moments_.resize(rows);
     view_ = {};
     view_.rows = rows, view_.hidden = hidden;
@@ -154,6 +157,7 @@ class Operands {
       view_.y = arena_.at<float>(float_y);
       view_.stored.y = arena_.at<void>(y);
     }
+    if (residual) view_.residual = dy_, view_.sum = arena_.at<float>(sum);
   }
 
   template <class T> void widen(const T* stored, float* values) const {
@@ -178,12 +182,15 @@ class Operands {
 
   /// dy, and the statistics of the rows of x: in double for the check, rounded for the candidates.
   void prepare() {
-    if (pass_ == Pass::backward) fill(dy_, view_.rows * view_.hidden, 0.1f, 1.f);
+    if (pass_ != Pass::forward) fill(dy_, view_.rows * view_.hidden, 0.1f, 1.f);
+    if (pass_ == Pass::residual) {
+      for (Index i = 0; i < view_.rows * view_.hidden; ++i) normalized_[i] = x_[i] + dy_[i];
+    }
     store_inputs();
     const double n = static_cast<double>(view_.hidden);
     exact_.resize(static_cast<std::size_t>(view_.rows));
     for (Index r = 0; r < view_.rows; ++r) {
-      const float* row = x_ + r * view_.hidden;
+      const float* row = normalized_ + r * view_.hidden;
       double sum = 0, squares = 0;
       for (Index c = 0; c < view_.hidden; ++c) sum += double(row[c]);
       const double mean = norm_ == Norm::layer ? sum / n : 0;
@@ -236,7 +243,10 @@ class Operands {
       const Statistics s = exact_[static_cast<std::size_t>(r)];
       double largest = 0;
       for (Index c = 0; c < view_.hidden; ++c) {
-        const double xhat = (double(x_[r * view_.hidden + c]) - s.mean) * s.rstd;
+        const float x = normalized_[r * view_.hidden + c];
+        if (view_.sum != nullptr && view_.sum[r * view_.hidden + c] != x)
+          return wrong("the sum", r, c, double(view_.sum[r * view_.hidden + c]), double(x));
+        const double xhat = (double(x) - s.mean) * s.rstd;
         const double beta = view_.beta != nullptr ? double(beta_[c]) : 0;
         const double y = xhat * double(gamma_[c]) + beta, got = double(view_.y[r * view_.hidden + c]);
         largest = std::fmax(largest, std::abs(y));
@@ -299,7 +309,8 @@ class Operands {
   Type type_;
   Arena arena_;
   View view_;
-  float *x_, *dy_, *gamma_, *beta_, *mean_, *rstd_;
+  float *x_, *dy_, *gamma_, *beta_, *mean_, *rstd_;  // dy_: dy, or the residual
+  float* normalized_;                                // x, or x + residual
   simdnorm::Moments<float> moments_;
   simdnorm::Workspace<float> workspace_;
   std::vector<Statistics> exact_;

@@ -14,21 +14,24 @@ namespace bench {
 using Index = std::int64_t;
 
 enum class Norm { layer, rms };
-enum class Pass { forward, backward };
+/// residual: sum = x + residual, and the forward of that sum.
+enum class Pass { forward, backward, residual };
 /// How rows lie in memory: x, dy, y and dx of one type; int8: x of float, and of y codes with a scale for each row. All else
 /// is float.
 enum class Type { float32, bfloat16, float16, int8 };
 
 inline std::string path(Norm norm, Pass pass, Type type = Type::float32) {
+  const char* const passes[] = {"_forward", "_backward", "_residual"};
   const char* const types[] = {"", "_bf16", "_fp16", "_int8"};
-  return std::string(norm == Norm::layer ? "layer_norm" : "rms_norm") +
-         (pass == Pass::forward ? "_forward" : "_backward") + types[static_cast<int>(type)];
+  return std::string(norm == Norm::layer ? "layer_norm" : "rms_norm") + passes[static_cast<int>(pass)] +
+         types[static_cast<int>(type)];
 }
 /// For a person: "RMSNorm forward, bf16".
 inline std::string operation(Norm norm, Pass pass, Type type = Type::float32) {
+  const char* const passes[] = {" forward", " backward", " of x + residual"};
   const char* const types[] = {"", ", bf16", ", fp16", ", int8"};
-  return std::string(norm == Norm::layer ? "LayerNorm" : "RMSNorm") +
-         (pass == Pass::forward ? " forward" : " backward") + types[static_cast<int>(type)];
+  return std::string(norm == Norm::layer ? "LayerNorm" : "RMSNorm") + passes[static_cast<int>(pass)] +
+         types[static_cast<int>(type)];
 }
 
 /// Rows of the operation's type: float itself, the bits of bfloat16 or of binary16, int8.
@@ -37,7 +40,7 @@ struct Stored {
   void *y, *dx;
 };
 
-/// Plain pointers, what every candidate is handed. x, dy, y, dx: (rows, hidden). gamma, beta, dgamma, dbeta:
+/// Plain pointers, what every candidate is handed. x, dy, y, dx, residual, sum: (rows, hidden). gamma, beta, dgamma, dbeta:
 /// (hidden). mean, rstd, moments: (rows), for backward.
 struct View {
   Index rows, hidden;
@@ -46,9 +49,11 @@ struct View {
   float *y, *dx, *dgamma, *dbeta;
   const simdnorm::Moments<float>* moments;
   simdnorm::Workspace<float>* workspace;
-  Stored stored;      // what is read and written; of float it is x, dy, y and dx
-  float* scales;      // (rows), of int8
-  Index bytes_moved;  // x and y, or dy, x and dx, as stored
+  Stored stored;  // what is read and written; of float it is x, dy, y and dx
+  float* scales;  // (rows), of int8
+  const float* residual;
+  float* sum;
+  Index bytes_moved;  // x and y, or dy, x and dx, or x, residual, sum and y, as stored
   Index bytes() const { return rows * hidden * 4; }  // of x in float
 };
 
