@@ -28,6 +28,7 @@ MARKERS = {"simdnorm": "o", "torch": "s", "oneDNN": "^", "ONNX Runtime": "D", "e
 SHORT_ROWS = 256  # below, rows stand by themselves: they are another problem of the same size
 TITLES = {"layer_norm_forward": "LayerNorm forward", "layer_norm_backward": "LayerNorm backward",
           "rms_norm_forward": "RMSNorm forward", "rms_norm_backward": "RMSNorm backward",
+          "layer_norm_residual": "LayerNorm of x + residual", "rms_norm_residual": "RMSNorm of x + residual",
           "layer_norm_forward_bf16": "LayerNorm forward", "layer_norm_backward_bf16": "LayerNorm backward"}
 
 plt.rcParams.update({

@@ -25,6 +25,17 @@ TEST_F(EigenResidual, SumsHaveTheBitsOfPointers) {
   EXPECT_TRUE(same(in_place, sum_expected));
   EXPECT_TRUE(same(y, y_expected));
 
+  // A map lets its numbers be changed, even one that is const.
+  Tensor<float> of_map(batch, tokens, hidden);
+  const Eigen::TensorMap<Tensor<float>> map(of_map.data(), batch, tokens, hidden);
+  norm.forward(residual_sum(x, residual, map).bias(bias).alpha(1.5), y, moments);
+  EXPECT_TRUE(same(of_map, sum_expected));
+  of_map.setZero();
+  norm.forward(x, added(residual, y_expected), moments);
+  norm.forward(x, added(residual, map), moments);
+  y = of_map.cast<bfloat16>();
+  EXPECT_TRUE(same(y, y_expected));
+
   const RMSNorm<float> rms(gamma, 1e-6F);
   rms.forward(residual_sum(x, residual, nullptr), y, moments);
   rms.forward(residual_sum(x, residual, sum), y_expected);

@@ -160,20 +160,21 @@ template <class Call, class Q> auto as_rows(const Call& call, const char* name, 
 template <class Call, class X, class R, class S, class B, class A>
 auto as_rows(const Call& call, const char* name, const TensorResidualSum<X, R, S, B, A>& a) {
   return ResidualSum{as_rows(call, name, a.x), as_rows(call, "residual", a.residual),
-                     as_rows(call, "sum", a.sum), as_vector(call, "bias", a.bias_values), a.residual_scale};
+                     as_written(call, "sum", a.sum), as_vector(call, "bias", a.bias_values),
+                     a.residual_scale};
 }
 template <class Call, class R, class Y>
 auto as_rows(const Call& call, const char* name, const TensorAdded<R, Y>& a) {
-  return Added{as_rows(call, "addend", a.addend), as_rows(call, name, a.y)};
+  return Added{as_rows(call, "addend", a.addend), as_written(call, name, a.y)};
 }
 template <class Call, class F, class Y>
 auto as_rows(const Call& call, const char* name, const TensorMapped<F, Y>& a) {
-  return Mapped{a.function, as_rows(call, name, a.y)};
+  return Mapped{a.function, as_written(call, name, a.y)};
 }
 template <class Call, class S, class X, class R, class A>
 auto as_rows(const Call& call, const char* name, const TensorResidualGradients<S, X, R, A>& a) {
-  return ResidualGradients{as_rows(call, "dsum", a.dsum), as_rows(call, name, a.dx),
-                           as_rows(call, "dresidual", a.dresidual), a.residual_scale};
+  return ResidualGradients{as_rows(call, "dsum", a.dsum), as_written(call, name, a.dx),
+                           as_written(call, "dresidual", a.dresidual), a.residual_scale};
 }
 
 template <class Call, class Y>

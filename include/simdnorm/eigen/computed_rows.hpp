@@ -118,7 +118,7 @@ SIMDNORM_INLINE void touch(const Check& check, const char* name, const ComputedR
 /// A leaf as rows, where it lies as the expression would.
 template <class X, class Leaf>
 Strided<const stored_t<Leaf>> rows_of_leaf(const Leaf& leaf, RowStrides strides) {
-  Operand<const stored_t<Leaf>> view = operand<const stored_t<Leaf>>(leaf);
+  const auto view = operand<const stored_t<Leaf>>(leaf);
   const bool alike = is_row_major<Leaf>() == is_row_major<X>() && view.layout.is_packed();
   return {alike ? view.data : nullptr, strides.outer, strides.column};
 }

@@ -27,7 +27,7 @@ template <class P> struct LearnedVector {
         "simdnorm: gamma and beta are Eigen tensors, matrices or maps that lie in memory, or nullptr");
     static_assert(std::is_same_v<std::remove_const_t<typename V::Scalar>, P>,
                   "simdnorm: gamma and beta must hold the type that LayerNorm<P> or RMSNorm<P> names");
-    const Operand<const Stored> view = operand<const Stored>(vector);
+    const auto view = operand<const Stored>(vector);
     if (!view.layout.is_packed())
       (Message() << "gamma and beta must lie contiguous, but one of shape " << view.layout << " has gaps")
           .fail();
@@ -115,14 +115,15 @@ template <class P> class NormFunctor {
   template <class X> struct Call {
     const NormFunctor& norm;
     Operation operation;
-    Operand<const stored_t<X>> x;
+    Operand<const stored_t<X>, rank_of<X>()> x;
     RowShape shape;
 
     Call(const NormFunctor& functor, const char* method, const X& x_object)
         : norm(functor),
           operation{functor.name_, method},
           x(read("x", x_object)),
-          shape(rows_over(functor.axes_, x.layout, operation)) {
+          shape(
+              rows_over(functor.axes_, layout_of(x_object), operation)) {  // not x.layout: that is in memory
       if (norm.hidden_ >= 0 && norm.hidden_ != shape.hidden)
         (operation.message() << "gamma and beta have shape (" << norm.hidden_ << ") but x of shape "
                              << x.layout << " is normalized over " << shape.hidden << " elements")
@@ -202,13 +203,14 @@ template <class P> class NormFunctor {
     }
 
    private:
-    template <class Z> Operand<const stored_t<Z>> read(const char* name, const Z& object) const {
+    template <class Z>
+    SIMDNORM_INLINE Operand<const stored_t<Z>, rank_of<Z>()> read(const char* name, const Z& object) const {
       static_assert(is_readable<Z>() || has_shape<Z>,
                     "simdnorm: operands must be Eigen tensors, matrices, maps or expressions of them");
       if constexpr (is_expression<Z>() || has_shape<Z>) {
         return {nullptr, layout_of(object)};
       } else {
-        const Operand<const stored_t<Z>> view = operand<const stored_t<Z>>(object);
+        const auto view = operand<const stored_t<Z>>(object);
         if (view.data == nullptr && view.layout.elements() != 0)
           (operation.message() << name << " of shape " << view.layout
                                << " is an expression that lies nowhere in memory: evaluate it first")
@@ -221,7 +223,7 @@ template <class P> class NormFunctor {
       static_assert(rank_of<Z>() == 1 || is_row_major<Z>() == is_row_major<X>(),
                     "simdnorm: all operands of a call must have the storage order of x");
     }
-    template <class T> T* numbers_of_rows(const char* name, const Operand<T>& view) const {
+    template <class T, int Rank> T* numbers_of_rows(const char* name, const Operand<T, Rank>& view) const {
       if (view.layout.elements() != shape.rows || !view.layout.is_packed())
         (operation.message() << name << " have shape " << view.layout
                              << (view.layout.is_packed() ? "" : " with gaps") << " but x of shape "
@@ -229,7 +231,7 @@ template <class P> class NormFunctor {
             .fail();
       return view.data;
     }
-    template <class T> T* vector(const char* name, const Operand<T>& view) const {
+    template <class T, int Rank> T* vector(const char* name, const Operand<T, Rank>& view) const {
       if (view.layout.elements() != shape.hidden || !view.layout.is_packed())
         (operation.message() << name << " has shape " << view.layout
                              << (view.layout.is_packed() ? "" : " with gaps") << " but x of shape "
@@ -237,8 +239,9 @@ template <class P> class NormFunctor {
             .fail();
       return view.data;
     }
-    template <class T> Strided<T> rows_of(const char* name, const Operand<T>& view) const {
-      if (view.layout.size != x.layout.size)
+    template <class T, int Rank>
+    SIMDNORM_INLINE Strided<T> rows_of(const char* name, const Operand<T, Rank>& view) const {
+      if (!view.layout.has_sizes_of(x.layout))
         (operation.message() << name << " has shape " << view.layout << " but x has shape " << x.layout)
             .fail();
       const RowStrides strides = row_strides(norm.axes_, view.layout, shape, name, operation);

@@ -69,17 +69,17 @@ template <class Call, class X> auto gated_rows(const Call& call, const char* nam
 }
 template <class Call, class X, class Z, class U>
 auto as_rows(const Call& call, const char* name, const TensorGated<X, Z, U>& a) {
-  return Gated{gated_rows(call, name, a.x), as_rows(call, "z", a.z), as_rows(call, "u", a.u)};
+  return Gated{gated_rows(call, name, a.x), as_rows(call, "z", a.z), as_written(call, "u", a.u)};
 }
 template <class Call, class Dy, class Z, class Dz>
 auto as_rows(const Call& call, const char* name, const TensorGatedGradient<Dy, Z, Dz>& a) {
-  return GatedGradient{gated_rows(call, name, a.dy), as_rows(call, "z", a.z), as_rows(call, "dz", a.dz),
+  return GatedGradient{gated_rows(call, name, a.dy), as_rows(call, "z", a.z), as_written(call, "dz", a.dz),
                        BetaNotGiven{}};
 }
 template <class Call, class X, class Z, class Dx, class Dz>
 auto as_rows(const Call& call, const char* name, const TensorGateGradients<X, Z, Dx, Dz>& a) {
-  return GateGradients{as_rows(call, "the gated x", a.x), as_rows(call, "z", a.z), as_rows(call, name, a.dx),
-                       as_rows(call, "dz", a.dz)};
+  return GateGradients{as_rows(call, "the gated x", a.x), as_rows(call, "z", a.z),
+                       as_written(call, name, a.dx), as_written(call, "dz", a.dz)};
 }
 
 /// dy of a LayerNorm, which has a beta.

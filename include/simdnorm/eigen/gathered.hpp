@@ -16,18 +16,18 @@ template <class Table, class I, int Rank> struct TensorGathered {
       is_row_major<std::remove_const_t<Table>>() ? int{Eigen::RowMajor} : int{Eigen::ColMajor};
 
   View<Table> table;
-  Operand<const I> numbers;
+  Operand<const I, Rank> numbers;
 
   /// What is normalized, [begin, end), are the table's rows, and the operand has the shape of x.
   SIMDNORM_NOINLINE void expect(const Operation& operation, const char* name, AxisRange normalized,
-                                const simdnorm::Layout& x) const {
-    const simdnorm::Layout shape = layout_of(*this);
+                                const simdnorm::Layout<NumDimensions>& x) const {
+    const simdnorm::Layout<NumDimensions> shape = layout_of(*this);
     const auto message = [&]() -> Message {
       return operation.message() << name << " is rows of a table of shape " << layout_of(table.object)
                                  << " chosen by numbers of shape " << numbers.layout;
     };
     if (!numbers.layout.is_packed()) (message() << ", which must have no gaps").fail();
-    if (shape.size != x.size) (message() << " but x has shape " << x).fail();
+    if (!shape.has_sizes_of(x)) (message() << " but x has shape " << x).fail();
     if (normalized.begin != Rank || normalized.end != NumDimensions)
       (message() << ": all dimensions of the table but its "
                  << (shape.row_major ? "first" : "last, of a column-major one,")
@@ -37,14 +37,14 @@ template <class Table, class I, int Rank> struct TensorGathered {
 };
 
 /// The shape: that of the numbers in the place of the table's slowest dimension.
-template <class Table, class I, int Rank> Layout layout_of(const TensorGathered<Table, I, Rank>& a) {
-  Layout layout = layout_of(a.table.object);
-  const auto size_of_table = layout.size;
-  layout.rank = TensorGathered<Table, I, Rank>::NumDimensions;
+template <class Table, class I, int Rank> auto layout_of(const TensorGathered<Table, I, Rank>& a) {
+  const auto of_table = layout_of(a.table.object);
+  Layout<TensorGathered<Table, I, Rank>::NumDimensions> layout;
+  layout.row_major = of_table.row_major;
   Index step = 1;
   for (std::size_t d = static_cast<std::size_t>(layout.rank); d-- > 0;) {
     constexpr std::size_t rank = static_cast<std::size_t>(Rank);
-    layout.size[d] = d < rank ? a.numbers.layout.size[d] : size_of_table[d - rank + 1];
+    layout.size[d] = d < rank ? a.numbers.layout.size[d] : of_table.size[d - rank + 1];
     layout.step[d] = step;
     step *= layout.size[d];
   }
@@ -92,7 +92,7 @@ auto as_rows(const Call& call, const char* name, const TensorGathered<Table, I, 
   call.expect_rows_of_table(name, a);
   using Number = std::conditional_t<std::is_const_v<std::remove_pointer_t<decltype(a.table.object.data())>>,
                                     const stored_t<Table>, stored_t<Table>>;
-  const Operand<Number> table = operand<Number>(a.table.object);
+  const auto table = operand<Number>(a.table.object);
   const std::size_t fastest = static_cast<std::size_t>(table.layout.rank) - 1;
   return Gathered{Strided<Number>{table.data, table.layout.step[0], table.layout.step[fastest]},
                   table.layout.size[0], a.numbers.data};

@@ -57,8 +57,8 @@ class LayerNorm : public Passes<LayerNorm<P, Casting>, P>, public TensorFunctor<
     layer_norm_double_backward<Casting>(
         call.shape, as_rows(call, "ddx", view(ddx)), as_vector(call, "ddgamma", view(ddgamma)),
         as_vector(call, "ddbeta", view(ddbeta)), call.rows_read("dy", dy), call.rows_read("x", x),
-        this->gamma_.data, moments.data(), as_rows(call, "ddy", view(ddy)), as_rows(call, "dx", view(dx)),
-        call.written_vector("dgamma", dgamma),
+        this->gamma_.data, moments.data(), as_written(call, "ddy", view(ddy)),
+        as_written(call, "dx", view(dx)), call.written_vector("dgamma", dgamma),
         gradient_options<T>([&] { return gradient_workspace_bytes<T>(call.shape, 1); }, last...),
         executor_of(find_device(last...)));
   }

@@ -10,7 +10,7 @@ namespace simdnorm {
 template <class P> struct ItemVectors {
   using Stored = typename StoredAs<P>::type;
   bool given = false;
-  Operand<const Stored> view;
+  Operand<const Stored, largest_rank> view;
 
   ItemVectors(std::nullptr_t) {}
   template <class V> ItemVectors(const V& vectors) : given(true) {
@@ -20,7 +20,8 @@ template <class P> struct ItemVectors {
     static_assert(std::is_same_v<std::remove_const_t<typename V::Scalar>, P>,
                   "simdnorm: scale and shift must hold the type that ModulatedLayerNorm<P> or "
                   "ModulatedRMSNorm<P> names");
-    view = operand<const Stored>(vectors);
+    const auto operand_of_vectors = operand<const Stored>(vectors);
+    view = {operand_of_vectors.data, operand_of_vectors.layout};
   }
 };
 
@@ -43,19 +44,18 @@ class ModulatedNorm : public Passes<ModulatedNorm<P, Casting, Layer>, P> {
   Index checked_records(const Call& call, const X& x, T epsilon, const Y& y) const {
     const RowMoments<T>* const not_yet = nullptr;
     const Check check(Layer ? "modulated_layer_norm_forward" : "modulated_rms_norm_forward", call.shape);
-    check_modulated_forward(check, call.items, x, call.vectors("scale", scale_.view),
-                            call.vectors("shift", shift_.view), epsilon, y, not_yet);
+    check_modulated_forward(check, call.items, x, call.vectors_of("scale", scale_),
+                            call.vectors_of("shift", shift_), epsilon, y, not_yet);
     return call.shape.rows;
   }
   template <class Call, class X, class T, class Y, class Executor>
   void forward_rows(const Call& call, const X& x, T epsilon, const Y& y, RowMoments<T>* moments,
                     const Executor& executor) const {
     const auto& x_once = computed_once(x, y);
-    const auto scale = call.vectors("scale", scale_.view);
+    const auto scale = call.vectors_of("scale", scale_);
     if constexpr (Layer) {
       modulated_layer_norm_forward<Casting>(call.shape, call.items, x_once, scale,
-                                            call.vectors("shift", shift_.view), epsilon, y, moments,
-                                            executor);
+                                            call.vectors_of("shift", shift_), epsilon, y, moments, executor);
     } else {
       modulated_rms_norm_forward<Casting>(call.shape, call.items, x_once, scale, epsilon, y, moments,
                                           executor);
@@ -69,7 +69,7 @@ class ModulatedNorm : public Passes<ModulatedNorm<P, Casting, Layer>, P> {
   void backward_rows(const Call& call, const Dy& dy, const X& x, const RowMoments<T>* moments, const Dx& dx,
                      const GradientOptions& options, const Executor& executor, Dscale& dscale,
                      Dshift&... dshift) const {
-    const auto scale = call.vectors("scale", scale_.view);
+    const auto scale = call.vectors_of("scale", scale_);
     const auto to_scale = call.written_vectors("dscale", dscale);
     if constexpr (Layer) {
       modulated_layer_norm_backward<Casting>(call.shape, call.items, dy, x, scale, moments, dx, to_scale,
@@ -92,7 +92,7 @@ class ModulatedNorm : public Passes<ModulatedNorm<P, Casting, Layer>, P> {
       const ItemVectors<P>& vectors = functor.scale_.given ? functor.scale_ : functor.shift_;
       const char* const name = functor.scale_.given ? "scale" : "shift";
       if (!vectors.given || this->shape.hidden < 1) return;  // the operator refuses the latter
-      const Layout& layout = vectors.view.layout;
+      const Layout<largest_rank>& layout = vectors.view.layout;
       if (layout.elements() % this->shape.hidden != 0)
         (start(name) << "has shape " << layout << " but x of shape " << this->x.layout
                      << " is normalized over " << this->shape.hidden << " elements")
@@ -105,10 +105,12 @@ class ModulatedNorm : public Passes<ModulatedNorm<P, Casting, Layer>, P> {
             .fail();
     }
 
-    template <class T> Strided<T> vectors(const char* name, const Operand<T>& view) const {
-      const Layout& layout = view.layout;
+    auto vectors_of(const char* name, const ItemVectors<P>& a) const {
+      return a.given ? vectors(name, a.view) : Strided<const typename ItemVectors<P>::Stored>{nullptr, 0, 1};
+    }
+    template <class T, int Rank> Strided<T> vectors(const char* name, const Operand<T, Rank>& view) const {
+      const Layout<largest_rank> layout = view.layout;
       const Index hidden = this->shape.hidden;
-      if (layout.rank == 0) return {nullptr, 0, 1};
       if (layout.elements() != items * hidden)
         (start(name) << "has shape " << layout << ", but " << items << " items of " << hidden
                      << " elements are needed for x of shape " << this->x.layout)
@@ -134,7 +136,7 @@ class ModulatedNorm : public Passes<ModulatedNorm<P, Casting, Layer>, P> {
    private:
     /// x has this many items: those of its first dimensions, or, of a matrix, some that divide its rows.
     bool divide_x(Axes axes) const {
-      const Layout& layout = this->x.layout;
+      const auto& layout = this->x.layout;
       if (layout.rank <= 2 || items == 1) return true;
       const AxisRange range(axes, layout);
       Index product = 1;

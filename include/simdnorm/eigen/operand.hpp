@@ -1,6 +1,7 @@
 // Eigen's tensors and matrices as rows: which dimensions are normalized, and where the elements lie.
 #pragma once
 
+#include <algorithm>
 #include <array>
 
 #include <unsupported/Eigen/CXX11/Tensor>
@@ -22,31 +23,47 @@ constexpr Axes last_axes(int count) { return {-count, count}; }
 
 inline constexpr int largest_rank = 6;
 
-/// The dimensions of an Eigen object, from the slowest to the fastest.
-struct Layout {
-  int rank = 0;
+/// The dimensions of an Eigen object, from the slowest to the fastest: `Rank`, or, where it was made of another layout, at most
+/// so many. A call has these numbers in registers: its address is given to nobody, also not for a message.
+template <int Rank> struct Layout {
+  int rank = Rank;
   bool row_major = true;
-  std::array<Index, largest_rank> size{};  // slowest first
-  std::array<Index, largest_rank> step{};  // elements from one index to the next
+  std::array<Index, static_cast<std::size_t>(Rank)> size{};  // slowest first; 1 beyond the rank
+  std::array<Index, static_cast<std::size_t>(Rank)> step{};  // elements from one index to the next
 
-  SIMDNORM_NOINLINE Index elements() const {
+  Layout() = default;
+  template <int Fewer, class = std::enable_if_t<(Fewer < Rank)>>
+  Layout(const Layout<Fewer>& other) : rank(other.rank), row_major(other.row_major) {
+    size.fill(1);
+    std::copy(other.size.begin(), other.size.end(), size.begin());
+    std::copy(other.step.begin(), other.step.end(), step.begin());
+  }
+
+  SIMDNORM_INLINE Index elements() const {
     Index product = 1;
-    for (std::size_t d = 0; d < static_cast<std::size_t>(rank); ++d) product *= size[d];
+    simd::unroll<Rank>([&](auto d) SIMDNORM_INLINE_LAMBDA { product *= size[d]; });
     return product;
   }
   /// No gaps.
-  SIMDNORM_NOINLINE bool is_packed() const {
+  SIMDNORM_INLINE bool is_packed() const {
     Index next = 1;
-    for (std::size_t d = static_cast<std::size_t>(rank); d-- > 0;) {
-      if (size[d] != 1 && step[d] != next) return false;
+    bool packed = true;
+    simd::unroll<Rank>([&](auto i) SIMDNORM_INLINE_LAMBDA {
+      constexpr std::size_t d = Rank - 1 - i;
+      packed &= size[d] == 1 || step[d] == next;
       next *= size[d];
-    }
-    return true;
+    });
+    return packed;
+  }
+  SIMDNORM_INLINE bool has_sizes_of(const Layout& other) const {
+    bool all = true;
+    simd::unroll<Rank>([&](auto d) SIMDNORM_INLINE_LAMBDA { all &= size[d] == other.size[d]; });
+    return all;
   }
 };
 
 /// "(2, 3)", in the order in which the user counts dimensions.
-SIMDNORM_COLD inline Message& operator<<(Message& words, const Layout& layout) {
+template <int Rank> SIMDNORM_COLD Message& operator<<(Message& words, Layout<Rank> layout) {
   words << "(";
   for (int d = 0; d < layout.rank; ++d)
     words << (d == 0 ? "" : ", ")
@@ -55,9 +72,9 @@ SIMDNORM_COLD inline Message& operator<<(Message& words, const Layout& layout) {
 }
 
 /// An Eigen object as it lies in memory.
-template <class T> struct Operand {
+template <class T, int Rank> struct Operand {
   T* data = nullptr;
-  Layout layout;
+  Layout<Rank> layout;
 };
 
 /// Which call it is, for messages: "LayerNorm.forward: ".
@@ -65,7 +82,12 @@ struct Operation {
   const char* norm;
   const char* method;
 
-  SIMDNORM_COLD Message message() const { return Message() << norm << "." << method << ": "; }
+  SIMDNORM_INLINE Message message() const { return message_of(*this); }
+
+ private:
+  SIMDNORM_COLD static Message message_of(Operation call) {
+    return Message() << call.norm << "." << call.method << ": ";
+  }
 };
 
 // --- which Eigen types ---
@@ -124,9 +146,10 @@ template <class X> using stored_t = typename StoredAs<typename std::decay_t<X>::
 inline constexpr Eigen::DefaultDevice default_device{};  // what Eigen computes expressions on
 
 /// The sizes of a tensor without gaps. X: its type.
-template <class X, class Dimensions> void set_dimensions(const Dimensions& dimensions, Layout& layout) {
+template <class X, class Dimensions>
+SIMDNORM_INLINE void set_dimensions(const Dimensions& dimensions, Layout<rank_of<X>()>& layout) {
   Index step = 1;
-  simd::unroll<rank_of<X>()>([&](auto i) {  // from the fastest
+  simd::unroll<rank_of<X>()>([&](auto i) SIMDNORM_INLINE_LAMBDA {  // from the fastest
     constexpr int from_slowest = rank_of<X>() - 1 - i;
     constexpr int as_counted = is_row_major<X>() ? from_slowest : int{i};
     const Index size = dimensions[as_counted];
@@ -137,11 +160,10 @@ template <class X, class Dimensions> void set_dimensions(const Dimensions& dimen
 }
 
 /// The sizes of x, and the steps; where x has no memory, those that it would have without gaps.
-template <class X> Layout layout_of(const X& x) {
+template <class X> SIMDNORM_INLINE Layout<rank_of<X>()> layout_of(const X& x) {
   static_assert(rank_of<X>() >= 1 && rank_of<X>() <= largest_rank,
                 "simdnorm: tensors have rank 1 to 6: reshape, or normalize several axes at once");
-  Layout layout;
-  layout.rank = rank_of<X>();
+  Layout<rank_of<X>()> layout;
   layout.row_major = is_row_major<X>();
   if constexpr (is_matrix<X>) {
     std::array<Index, 2> step = {x.innerSize(), 1};
@@ -163,9 +185,9 @@ template <class X> Layout layout_of(const X& x) {
 }
 
 /// x as an operand. X: a tensor or matrix that has memory; T: stored_t<X>, const where it is only read.
-template <class T, class X> Operand<T> operand(X& x) {
+template <class T, class X> SIMDNORM_INLINE auto operand(X& x) {
   using Plain = std::remove_const_t<X>;
-  Operand<T> result;
+  Operand<T, rank_of<Plain>()> result;
   if constexpr (std::is_same_v<std::remove_const_t<T>, typename Plain::Scalar>) {
     result.data = x.data();
   } else {
@@ -182,26 +204,31 @@ template <class T, class X> Operand<T> operand(X& x) {
 struct AxisRange {
   Index begin, end;
 
-  AxisRange(Axes axes, const Layout& layout) {
+  template <int Rank> SIMDNORM_INLINE AxisRange(Axes axes, const Layout<Rank>& layout) {
     const Index first = axes.first < 0 ? Index{axes.first} + layout.rank : Index{axes.first};
     begin = layout.row_major ? first : layout.rank - first - axes.count;
     end = begin + axes.count;
   }
 };
 
+template <int Rank>
+[[noreturn]] SIMDNORM_COLD void fail_for_axes(Axes axes, Layout<Rank> x, Operation operation) {
+  (operation.message() << "axes [" << Index{axes.first} << ", " << Index{axes.first} + axes.count
+                       << ") do not exist in x of shape " << x)
+      .fail();
+}
 /// A layout as rows over some axes.
-SIMDNORM_NOINLINE inline RowShape rows_over(Axes axes, const Layout& x, const Operation& operation) {
+template <int Rank>
+SIMDNORM_INLINE RowShape rows_over(Axes axes, const Layout<Rank>& x, const Operation& operation) {
   const AxisRange range(axes, x);
-  if (axes.count < 1 || range.begin < 0 || range.end > x.rank)
-    (operation.message() << "axes [" << Index{axes.first} << ", " << Index{axes.first} + axes.count
-                         << ") do not exist in x of shape " << x)
-        .fail();
+  if (axes.count < 1 || range.begin < 0 || range.end > x.rank) fail_for_axes(axes, x, operation);
   RowShape shape{1, 1, 1};
-  for (int d = 0; d < x.rank; ++d) {
-    const Index size = x.size[static_cast<std::size_t>(d)];
-    (d >= range.begin && d < range.end ? shape.hidden : shape.rows) *= size;
-    if (d >= range.end) shape.after *= size;
-  }
+  simd::unroll<Rank>([&](auto d) SIMDNORM_INLINE_LAMBDA {
+    const bool normalized = d >= range.begin && d < range.end;
+    shape.hidden *= normalized ? x.size[d] : 1;
+    shape.rows *= normalized ? 1 : x.size[d];
+    shape.after *= d >= range.end ? x.size[d] : 1;
+  });
   if (shape.rows == 0) shape.after = 1;
   return shape;
 }
@@ -211,7 +238,7 @@ SIMDNORM_NOINLINE inline RowShape rows_over(Axes axes, const Layout& x, const Op
 struct TokenRows {
   Index heads = 0, tokens = 0;
 };
-SIMDNORM_NOINLINE inline TokenRows token_rows(Axes axes, const Layout& x) {
+template <int Rank> SIMDNORM_NOINLINE TokenRows token_rows(Axes axes, const Layout<Rank>& x) {
   const AxisRange range(axes, x);
   const Index features = x.row_major ? x.rank - 1 : 0, tokens = x.row_major ? x.rank - 3 : 2;
   if (x.rank < 3 || axes.count != 1 || range.begin != features) return {};
@@ -225,21 +252,29 @@ SIMDNORM_NOINLINE inline TokenRows token_rows(Axes axes, const Layout& x) {
 struct RowStrides {
   Index outer, column;
 };
-SIMDNORM_NOINLINE inline RowStrides row_strides(Axes axes, const Layout& layout, RowShape shape,
-                                                const char* name, const Operation& operation) {
-  if (layout.is_packed()) return {shape.hidden * shape.after, shape.after};
+template <int Rank>
+SIMDNORM_COLD RowStrides strides_with_gaps(Axes axes, Layout<Rank> layout, RowShape shape, const char* name,
+                                           Operation operation) {
   // What has gaps is a matrix (rank 2), or a vector (rank 1) with a stride.
   const AxisRange range(axes, layout);
   if (axes.count == 2)
     (operation.message() << "both dimensions of " << name << " of shape " << layout
                          << " are normalized, but it has gaps")
         .fail();
-  if (layout.rank == 2 && range.end == 1 && layout.step[1] != 1 && layout.size[1] != 1)
-    (operation.message() << name << " of shape " << layout << " has inner stride " << layout.step[1]
-                         << ", but rows that lie side by side need 1")
-        .fail();
+  if constexpr (Rank == 2) {
+    if (range.end == 1 && layout.step[1] != 1 && layout.size[1] != 1)
+      (operation.message() << name << " of shape " << layout << " has inner stride " << layout.step[1]
+                           << ", but rows that lie side by side need 1")
+          .fail();
+  }
   const Index column = layout.step[static_cast<std::size_t>(range.end - 1)];
   return {range.begin > 0 ? layout.step[0] : column * shape.hidden, column};
+}
+template <int Rank>
+SIMDNORM_INLINE RowStrides row_strides(Axes axes, const Layout<Rank>& layout, RowShape shape,
+                                       const char* name, const Operation& operation) {
+  if (layout.is_packed()) return {shape.hidden * shape.after, shape.after};
+  return strides_with_gaps(axes, layout, shape, name, operation);
 }
 
 }  // namespace simdnorm

@@ -37,7 +37,8 @@ class RMSNorm : public Passes<RMSNorm<P, Casting>, P>, public TensorFunctor<RMSN
     rms_norm_double_backward<Casting>(
         call.shape, as_rows(call, "ddx", view(ddx)), as_vector(call, "ddgamma", view(ddgamma)),
         call.rows_read("dy", dy), call.rows_read("x", x), this->gamma_.data, moments.data(),
-        as_rows(call, "ddy", view(ddy)), as_rows(call, "dx", view(dx)), call.written_vector("dgamma", dgamma),
+        as_written(call, "ddy", view(ddy)), as_written(call, "dx", view(dx)),
+        call.written_vector("dgamma", dgamma),
         gradient_options<T>([&] { return gradient_workspace_bytes<T>(call.shape, 1); }, last...),
         executor_of(find_device(last...)));
   }

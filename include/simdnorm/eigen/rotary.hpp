@@ -44,7 +44,7 @@ RotaryRows<P, C, I> rotary_of(const Call& call, Rotary<P, C, I> rotary) {
 }
 template <class Call, class Y, RotaryPairs P, class C, class I>
 auto as_rows(const Call& call, const char* name, const TensorRotated<Y, P, C, I>& a) {
-  return Rotated{as_rows(call, name, a.y), rotary_of(call, a.rotary)};
+  return Rotated{as_written(call, name, a.y), rotary_of(call, a.rotary)};
 }
 template <class Call, class Dy, RotaryPairs P, class C, class I>
 auto as_rows(const Call& call, const char* name, const TensorUnrotated<Dy, P, C, I>& a) {

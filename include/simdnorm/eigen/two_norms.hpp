@@ -42,8 +42,8 @@ template <class Y, class P, class B, class Y2> struct ScalarOf<TensorTwoNorms<Y,
 
 template <class Call, class Y, class P, class B, class Y2>
 auto as_rows(const Call& call, const char* name, const TensorTwoNorms<Y, P, B, Y2>& a) {
-  return TwoNorms{as_rows(call, name, a.y), as_vector(call, "gamma_2", a.gamma_2),
-                  as_vector(call, "beta_2", a.beta_2), as_rows(call, "y_2", a.y_2)};
+  return TwoNorms{as_written(call, name, a.y), as_vector(call, "gamma_2", a.gamma_2),
+                  as_vector(call, "beta_2", a.beta_2), as_written(call, "y_2", a.y_2)};
 }
 template <class Call, class Dy, class P, class Dy2, class Dgamma, class Dbeta>
 auto as_rows(const Call& call, const char* name, const TensorTwoGradients<Dy, P, Dy2, Dgamma, Dbeta>& a) {

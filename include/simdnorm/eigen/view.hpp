@@ -55,6 +55,16 @@ template <class Call, class X> auto as_rows(const Call& call, const char* name, 
     return call.rows_written(name, x.object);
   }
 }
+/// The same of an argument that is written: of a map that is const too, as long as it lets its numbers be changed.
+template <class Call, class Z> auto as_written(const Call& call, const char* name, const Z& argument) {
+  return as_rows(call, name, argument);
+}
+template <class Call, class X> auto as_written(const Call& call, const char* name, View<X> x) {
+  return call.rows_written(name, x.object);
+}
+template <class Call> std::nullptr_t as_written(const Call&, const char*, View<std::nullptr_t>) {
+  return nullptr;
+}
 template <class Call> std::nullptr_t as_vector(const Call&, const char*, View<std::nullptr_t>) {
   return nullptr;
 }
