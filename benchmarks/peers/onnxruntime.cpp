@@ -156,6 +156,7 @@ Call forward(const View& v, Norm norm, Pass pass) {
                     outputs.size(), written.data()));
   });
 }
+
 const std::string version = OrtGetApiBase()->GetVersionString();
 Listed listed(Norm norm, Pass pass) {
   return Listed(

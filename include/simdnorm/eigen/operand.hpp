@@ -24,7 +24,7 @@ constexpr Axes last_axes(int count) { return {-count, count}; }
 inline constexpr int largest_rank = 6;
 
 /// The dimensions of an Eigen object, from the slowest to the fastest: `Rank`, or, where it was made of another layout, at most
-/// so many. A call has these numbers in registers: its address is given to nobody, also not for a message.
+/// so many. What an ordinary call does with it is inlined, and messages take a copy: its numbers can stay in registers.
 template <int Rank> struct Layout {
   int rank = Rank;
   bool row_major = true;

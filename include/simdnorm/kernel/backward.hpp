@@ -62,7 +62,20 @@ SIMDNORM_INLINE bool all_ordinary(const RowMoments<T>* moments, const Means* mea
   return all;
 }
 
-/// The same for rows that are not.
+/// The same rows, for kernels that multiply each by its scale. Rows that are added up as two stay two; one alone adds the same
+/// to sums over rows wherever it lies.
+template <class T, class Arch> const RowsAcross<T, Arch>& scalable(const RowsAcross<T, Arch>& rows) {
+  return rows;
+}
+template <class T, class Arch> RowsAcross<T, Arch> scalable(const RowsAlong<T, Arch, 1>& rows) {
+  return rows.row(0);
+}
+template <class T, class Arch, int Rows>
+RowsAlong<T, Arch, Rows, true> scalable(const RowsAlong<T, Arch, Rows>& rows) {
+  return {rows.first_row};
+}
+
+/// dx, and what is added to totals, of rows that are not all ordinary.
 template <class Gradient, class Statistic, class Rows, class Dy, class X, class Scale, class Dx, class T,
           class Totals, class Threads>
 SIMDNORM_COLD void differentiate_rare(const Statistic& statistic, Rows rows, const Spans<Threads>& spans,
@@ -71,7 +84,7 @@ SIMDNORM_COLD void differentiate_rare(const Statistic& statistic, Rows rows, con
   typename Statistic::Means means[Rows::capacity];
   for (int r = 0; r < rows.count(); ++r)
     find_means(statistic, rows.row(r), spans, dy, x, scale, moments + r, means + r);
-  differentiate<Statistic, Gradient>(rows.scalable(), Columns{0, spans.hidden}, dy, x, scale, moments, means,
+  differentiate<Statistic, Gradient>(scalable(rows), Columns{0, spans.hidden}, dy, x, scale, moments, means,
                                      CanonicalSink<Dx>{dx}, totals);
 }
 

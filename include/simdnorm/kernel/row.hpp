@@ -98,14 +98,6 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   static constexpr int count() { return Rows; }
   /// One row, for what is rare: RowsAcross reads any layout, so that nothing rare is compiled twice.
   RowsAcross<T, Arch> row(int r) const { return {first_row + r, first_row + r, 0, 1}; }
-  /// The same rows, for kernels that multiply each by its scale: two add to sums over rows as two, one as it does anywhere.
-  auto scalable() const {
-    if constexpr (Rows == 1) {
-      return row(0);
-    } else {
-      return RowsAlong<T, Arch, Rows, true>{first_row};
-    }
-  }
 
   /// Calls f(column) for the whole vectors of the columns [c, end), then for what is left.
   template <class F> SIMDNORM_INLINE void columns(Index c, Index end, F&& f) const {
@@ -219,7 +211,6 @@ template <class T, class Arch> struct RowsAcross {
 
   int count() const { return row_count; }
   RowsAcross row(int r) const { return {first_row + r, item, beside + r, 1}; }
-  RowsAcross scalable() const { return *this; }
   /// As a block (blocks.hpp): it is folded and mapped as a whole.
   template <class F> SIMDNORM_INLINE void folded(F&& f) const { f(*this, 0); }
   template <int Rows, class F> SIMDNORM_INLINE void mapped(F&& f) const { f(*this, 0); }
