@@ -23,7 +23,7 @@ SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_r
   const Scale scale = scale_of_rows;
   const Dx dx = dx_of_rows;
   const Totals totals = totals_of_rows;
-  const auto values = scaled(rows, x, moments);
+  const auto& values = scaled(rows, x, moments);
   auto dx_values = scaled_sink(rows, dx, moments);
   const typename Statistic::template Normalizer<Rows> normalized(rows, moments);
   const typename Statistic::template InputGradient<Rows> input_gradient(rows, moments, means);

@@ -29,7 +29,7 @@ SIMDNORM_NOINLINE void normalize(Rows rows, Range columns, const Source& source_
   const Source source = source_of_rows;
   const Epilogue epilogue = epilogue_of_rows;
   auto sink = sink_of_rows.begin(rows);
-  const auto x = scaled(rows, source, moments);
+  const auto& x = scaled(rows, source, moments);
   const typename Statistic::template Normalizer<Rows> xhat(rows, moments);
   visit(
       rows, columns, [&](auto column) SIMDNORM_INLINE_LAMBDA { return epilogue.at(rows, column); },

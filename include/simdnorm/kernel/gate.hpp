@@ -103,23 +103,26 @@ template <class Dy, class Z, class NormOf, class T> struct KeptGatedGradientRows
   }
 };
 
-/// silu has so many operations, one after another, that it is computed fastest by a loop that does nothing else.
-template <class Rows, class Source>
-SIMDNORM_INLINE void make_all(const Rows& rows, Columns columns, const Source& source) {
-  rows.columns(columns.begin, columns.end, [&](auto column) SIMDNORM_INLINE_LAMBDA {
-    rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA { source.load(rows, at); });
+/// silu has so many operations, one after another, that it is computed fastest by a loop that does nothing else, over all rows of a
+/// block.
+template <class Block, class Source>
+SIMDNORM_INLINE void make_all(const Block& block, Columns columns, const Source& source) {
+  block.folded([&](const auto& rows, int /*first*/) SIMDNORM_INLINE_LAMBDA {
+    rows.columns(columns.begin, columns.end, [&](auto column) SIMDNORM_INLINE_LAMBDA {
+      rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA { source.load(rows, at); });
+    });
   });
 }
-template <class Rows, class X, class Z, class U>
-SIMDNORM_INLINE LoadedRows<U> made_before(const Rows& rows, Columns columns,
+template <class Block, class X, class Z, class U>
+SIMDNORM_INLINE LoadedRows<U> made_before(const Block& block, Columns columns,
                                           const StoredAsRead<GatedTerm<X, Z>, U>& source) {
-  make_all(rows, columns, source);
+  make_all(block, columns, source);
   return {read_rows({}, source.kept.operand)};
 }
-template <class Rows, class Dy, class Z, class T>
-SIMDNORM_INLINE LoadedRows<T> made_before(const Rows& rows, Columns columns,
+template <class Block, class Dy, class Z, class T>
+SIMDNORM_INLINE LoadedRows<T> made_before(const Block& block, Columns columns,
                                           const GatedGradientParts<Dy, Z, T>& source) {
-  make_all(rows, columns, source);
+  make_all(block, columns, source);
   return {read_rows({}, source.dx.operand)};
 }
 

@@ -32,10 +32,10 @@ SIMDNORM_NOINLINE void sum_gradients(Block block, Columns columns, const Dy& dy_
   const Dy dy_to_make = dy_of_rows;
   const X x = x_of_rows;
   const Scale scale = scale_of_rows;
+  const auto& dy = made_before(block, columns, dy_to_make);
   block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
     using Rows = std::decay_t<decltype(rows)>;
-    const auto dy = made_before(rows, columns, dy_to_make);
-    const auto values = scaled(rows, x, moments + first);
+    const auto& values = scaled(rows, x, moments + first);
     const typename Statistic::template Normalizer<Rows> xhat(rows, moments + first);
     fold(rows, columns, four_at_once<Statistic::sums>([&](auto at) SIMDNORM_INLINE_LAMBDA {
            const auto g = scale.at(rows, at)(dy.load(rows, at));

@@ -53,9 +53,10 @@ SIMDNORM_COLD void finish_each_row(const Sums& sums, int count, Index hidden, do
 template <class Statistic, class Block, class Source, class Record, class Sums>
 SIMDNORM_NOINLINE void sum_about_zero(Block block, const Source& source_of_rows, Columns columns,
                                       const Record* moments, Sums& sums) {
-  const Source source = source_of_rows;
+  const Source source_to_make = source_of_rows;
+  const auto& source = made_before(block, columns, source_to_make);
   block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
-    const auto values = scaled(rows, made_before(rows, columns, source), moments + first);
+    const auto& values = scaled(rows, source, moments + first);
     fold(rows, columns,
          each_column<Statistic::sums, Statistic::chains>([&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
            Statistic::add(values.doubles(rows, at), sum);
@@ -68,7 +69,7 @@ template <class Statistic, class Block, class Source, class Record, class Sums>
 SIMDNORM_COLD void sum_about_means(Block block, const Source& source, Columns columns, const Record* moments,
                                    Sums& sums) {
   block.folded([&](const auto& rows, int first) {
-    const auto values = scaled(rows, source, moments + first);
+    const auto& values = scaled(rows, source, moments + first);
     const auto mean = rows.row_values(moments + first, &Record::mean);
     fold(rows, columns, each_column<Statistic::sums>([&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
            Statistic::add_about(at.lanes, values.load(rows, at), mean(at), sum);

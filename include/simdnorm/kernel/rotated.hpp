@@ -35,7 +35,7 @@ SIMDNORM_INLINE void visit(const Rows& rows, ColumnPairs<Pairs> pairs, const Pre
 
 // --- sinks ---
 
-/// A sink of ColumnPairs.
+/// A sink of ColumnPairs of some rows.
 template <class Rows, class U, RotaryPairs Pairs, class C> struct TurnedPairs {
   using Vector = typename Rows::Vector;
   StoredRows<U> sink;
@@ -52,7 +52,6 @@ template <class Rows, class U, RotaryPairs Pairs, class C> struct TurnedPairs {
                simd::canonical(first * cosine - second * sine));
     sink.store(rows, at, simd::canonical(second * cosine + first * sine));
   }
-  SIMDNORM_INLINE const TurnedPairs& begin(const Rows&) const { return *this; }
   SIMDNORM_INLINE void end(const Rows&) const {}
 };
 
@@ -68,7 +67,6 @@ template <class Rows, class U, class C> struct TurnedVectors {
     const Vector signed_sine = sine * simd::minus_plus<Vector>();
     sink.store(rows, at, simd::canonical(values * cosine + simd::swap_neighbours(values) * signed_sine));
   }
-  SIMDNORM_INLINE const TurnedVectors& begin(const Rows&) const { return *this; }
   SIMDNORM_INLINE void end(const Rows&) const {}
 };
 
@@ -77,32 +75,45 @@ template <class U, RotaryPairs Pairs, class C, class I> struct RotatedRows {
   Strided<U> operand;
   RotaryRows<Pairs, C, I> rotary;
 };
-template <class U, RotaryPairs Pairs, class Angles> struct RotatedBlock {
+template <class Block, class U, RotaryPairs Pairs, class C> struct RotatedBlock {
   StoredRows<U> sink;
   Index dim;
-  Angles angles;
+  BlockAngles<Block, C> angles;
 };
 template <class Block, class U, RotaryPairs Pairs, class C, class I, class Run>
 SIMDNORM_INLINE void with_block(const Block& block, const RotatedRows<U, Pairs, C, I>& a, const Run& run) {
-  using Angles = BlockAngles<Block, C>;
-  run(RotatedBlock<U, Pairs, Angles>{{a.operand}, a.rotary.rotary.dim, Angles(block, a.rotary)});
+  run(RotatedBlock<Block, U, Pairs, C>{{a.operand}, a.rotary.rotary.dim, {block, a.rotary}});
 }
+
+/// The columns of a block that are turned. What is known of some of its rows is taken where their kernel begins: written here and
+/// copied there it would have to wait for the stores.
+template <class Block, class U, RotaryPairs Pairs, class C> struct TurnedColumns {
+  const RotatedBlock<Block, U, Pairs, C>& block;
+
+  template <class Rows> SIMDNORM_INLINE auto begin(const Rows& rows) const {
+    const RowAngles<Rows, C> angles(rows, block.angles);
+    if constexpr (pairs_in_vectors<Rows, Pairs>) {
+      return TurnedVectors<Rows, U, C>{block.sink, angles};
+    } else {
+      return TurnedPairs<Rows, U, Pairs, C>{block.sink, angles, {block.dim / 2}};
+    }
+  }
+};
 
 /// Its writer: what is turned, pair by pair, then the other columns. No place is written before it has been read: y may be x.
 struct RotatingWriter {
   static constexpr int rows_at_once = 2;
   static constexpr bool shares_rows = false;
 
-  template <class Rows, class U, RotaryPairs Pairs, class Block, class C, class Map>
-  SIMDNORM_INLINE void write(const Rows& rows, Columns columns,
-                             const RotatedBlock<U, Pairs, BlockAngles<Block, C>>& to, const Map& map) const {
+  template <class Rows, class Block, class U, RotaryPairs Pairs, class C, class Map>
+  SIMDNORM_INLINE void write(const Rows& /*rows*/, Columns columns,
+                             const RotatedBlock<Block, U, Pairs, C>& to, const Map& map) const {
     const auto plain = [](const auto& source) -> const auto& { return source; };
-    const RowAngles<Rows, C> angles(rows, to.angles);
+    const TurnedColumns<Block, U, Pairs, C> turned{to};
     if constexpr (pairs_in_vectors<Rows, Pairs>) {
-      map(Columns{0, to.dim}, TurnedVectors<Rows, U, C>{to.sink, angles}, plain);
+      map(Columns{0, to.dim}, turned, plain);
     } else {
-      const ColumnPairs<Pairs> pairs{to.dim / 2};
-      map(pairs, TurnedPairs<Rows, U, Pairs, C>{to.sink, angles, pairs}, plain);
+      map(ColumnPairs<Pairs>{to.dim / 2}, turned, plain);
     }
     if (to.dim < columns.end) map(Columns{to.dim, columns.end}, to.sink, plain);
   }

@@ -75,9 +75,10 @@ SIMDNORM_INLINE void with_block(const Block& /*block*/, const Policy& policy, co
   run(policy);
 }
 
-/// What a fold reads of some columns, of what first() gave. (Of gates, which are made by a loop of their own before: gate.hpp.)
-template <class Rows, class Source>
-SIMDNORM_INLINE const Source& made_before(const Rows& /*rows*/, Columns /*columns*/, const Source& source) {
+/// What the folds of a block's rows read of some columns, of what first() gave. (Of gates, which are made by a loop of their own
+/// before: gate.hpp.)
+template <class Block, class Source>
+SIMDNORM_INLINE const Source& made_before(const Block& /*block*/, Columns /*columns*/, const Source& source) {
   return source;
 }
 
@@ -99,13 +100,15 @@ SIMDNORM_INLINE auto more_results(const FetchedRows<Source>& dy, const Block& bl
   return more_results(dy.source, block, at, xhat);
 }
 
-/// Rows of extreme magnitude are read scaled, where the rows' type says so.
+/// Rows of extreme magnitude are read scaled, where the rows' type says so; else a source is not copied, so that a kernel has it in
+/// registers.
 template <class Block, class Source, class Record>
-SIMDNORM_INLINE auto scaled(const Block& block, const Source& source, const Record* moments) {
+SIMDNORM_INLINE decltype(auto) scaled(const Block& block, Source&& source, const Record* moments) {
   if constexpr (Block::can_scale) {
-    return ScaledRows<Source, typename Block::RowValues>{source, block.row_values(moments, &Record::scale)};
+    return ScaledRows<std::decay_t<Source>, typename Block::RowValues>{
+        source, block.row_values(moments, &Record::scale)};
   } else {
-    return source;
+    return Source(static_cast<Source&&>(source));
   }
 }
 

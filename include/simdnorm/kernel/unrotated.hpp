@@ -11,40 +11,41 @@ namespace simdnorm {
 /// The longest rows that backward turns back.
 inline constexpr Index unrotated_limit = 1024;
 
-/// Keeps some contiguous rows, with the pairs among their first `dim` columns turned back, in T, one after another.
-template <RotaryPairs Pairs, class Rows, class U, class Block, class C>
-SIMDNORM_NOINLINE void turn_back(Rows rows, Index dim, Index hidden, LoadedRows<U> source,
-                                 const BlockAngles<Block, C>& angles_of_block, typename Rows::Scalar* kept) {
-  const RowAngles<Rows, C> angles(rows, angles_of_block);
-  using Vector = typename Rows::Vector;
-  const auto keep = [&](auto at, Vector values) SIMDNORM_INLINE_LAMBDA {
-    simd::store(at.lanes, kept + at.row * hidden + at.column, values);
-  };
-  if constexpr (pairs_in_vectors<Rows, Pairs>) {
-    rows.columns(0, dim, [&](auto column) SIMDNORM_INLINE_LAMBDA {
-      rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA {
-        const Vector values = source.load(rows, at), cosine = angles.of_both(angles.cosines, at);
-        const Vector signed_sine = angles.of_both(angles.sines, at) * simd::minus_plus<Vector>();
-        keep(at, values * cosine - simd::swap_neighbours(values) * signed_sine);
-      });
+/// Keeps a contiguous row in T, with the pairs among its first `dim` columns turned back.
+template <RotaryPairs Pairs, class Row, class U, class C>
+SIMDNORM_INLINE void turn_back(const Row& row, Index dim, Index hidden, const LoadedRows<U>& source,
+                               const RowAngles<Row, C>& angles, typename Row::Scalar* kept) {
+  using Vector = typename Row::Vector;
+  const auto keep = [&](auto at, Vector values)
+                        SIMDNORM_INLINE_LAMBDA { simd::store(at.lanes, kept + at.column, values); };
+  if constexpr (pairs_in_vectors<Row, Pairs>) {
+    row.columns(0, dim, [&](auto at) SIMDNORM_INLINE_LAMBDA {
+      const Vector values = source.load(row, at), cosine = angles.of_both(angles.cosines, at);
+      const Vector signed_sine = angles.of_both(angles.sines, at) * simd::minus_plus<Vector>();
+      keep(at, values * cosine - simd::swap_neighbours(values) * signed_sine);
     });
   } else {
     const ColumnPairs<Pairs> pairs{dim / 2};
-    rows.columns(0, pairs.count, [&](auto column) SIMDNORM_INLINE_LAMBDA {
-      rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA {
-        const Vector cosine = angles.of_pairs(angles.cosines, at, at.column);
-        const Vector sine = angles.of_pairs(angles.sines, at, at.column);
-        at.column *= pairs.step;
-        auto partner = at;
-        partner.column += pairs.distance();
-        const Vector first = source.load(rows, at), second = source.load(rows, partner);
-        keep(at, first * cosine + second * sine);
-        keep(partner, second * cosine - first * sine);
-      });
+    row.columns(0, pairs.count, [&](auto at) SIMDNORM_INLINE_LAMBDA {
+      const Vector cosine = angles.of_pairs(angles.cosines, at, at.column);
+      const Vector sine = angles.of_pairs(angles.sines, at, at.column);
+      at.column *= pairs.step;
+      auto partner = at;
+      partner.column += pairs.distance();
+      const Vector first = source.load(row, at), second = source.load(row, partner);
+      keep(at, first * cosine + second * sine);
+      keep(partner, second * cosine - first * sine);
     });
   }
-  rows.columns(dim, hidden, [&](auto column) SIMDNORM_INLINE_LAMBDA {
-    rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA { keep(at, source.load(rows, at)); });
+  row.columns(dim, hidden, [&](auto at) SIMDNORM_INLINE_LAMBDA { keep(at, source.load(row, at)); });
+}
+/// The same of each row of a block, one after another.
+template <RotaryPairs Pairs, class Block, class U, class C>
+SIMDNORM_NOINLINE void turn_back_all(Block block, Index dim, Index hidden, LoadedRows<U> source,
+                                     const BlockAngles<Block, C>& angles, typename Block::Scalar* kept) {
+  block.folded([&](const auto& row, int r) SIMDNORM_INLINE_LAMBDA {
+    using Row = std::decay_t<decltype(row)>;
+    turn_back<Pairs>(row, dim, hidden, source, RowAngles<Row, C>(row, angles), kept + r * hidden);
   });
 }
 
@@ -124,9 +125,7 @@ SIMDNORM_INLINE void with_block(const Block& block, const UnrotatedRows<U, Pairs
     // Blocks of more than 4 rows have rows of at most 1536 bytes (blocks.hpp).
     constexpr Index most = std::max<Index>(4 * unrotated_limit, 8 * 1536 / static_cast<Index>(sizeof(T)));
     alignas(64) T kept[static_cast<std::size_t>(most)];
-    block.template mapped<2>([&](const auto& rows, int first) {
-      turn_back<Pairs>(rows, dim, a.hidden, a.source, angles, kept + first * a.hidden);
-    });
+    turn_back_all<Pairs>(block, dim, a.hidden, a.source, angles, static_cast<T*>(kept));
     run(TurnedBackAlong<T, U>{a.source, kept, block.first_row, a.hidden});
   }
 }
