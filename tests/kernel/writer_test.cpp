@@ -94,7 +94,7 @@ TYPED_TEST(Writers, PartsAreTheColumnsOnce) {
       EXPECT_LT(columns.begin, columns.end);
       next = columns.end;
       using Part = std::decay_t<decltype(part)>;
-      if constexpr (std::is_same_v<Part, StreamedLines<T>>) {
+      if constexpr (std::is_same_v<Part, StreamedLines<T, simd::Vector<T>>>) {
         const FetchedRows<LoadedRows<T>> source = read(x);
         EXPECT_EQ(source.rows_ahead, ahead);
         const T* begin = part.operand.data + rows.first_row * part.operand.outer + columns.begin;
@@ -125,6 +125,60 @@ TYPED_TEST(Writers, PartsAreTheColumnsOnce) {
       check(RowsAlong<T, Arch, 2>{1}, hidden, sink, 0, false, DirectWriter{});
     }
   }
+}
+
+TYPED_TEST(Writers, ThroughTheCachesRowsAreFetched) {
+  using T = TypeParam;
+  std::vector<T> memory(128);
+  const LoadedRows<T> x{{memory.data(), 16, 1}};
+  const StoredRows<T> sink{{memory.data() + 64, 16, 1}};
+  int parts = 0;
+  FetchingWriter{3}.write(RowsAlong<T, simd::DefaultArch, 2>{1}, Columns{2, 13}, sink,
+                          [&](Columns columns, const StoredRows<T>& part, const auto& read) {
+                            ++parts;
+                            EXPECT_EQ(columns.begin, 2);
+                            EXPECT_EQ(columns.end, 13);
+                            EXPECT_EQ(part.operand.data, sink.operand.data);
+                            const FetchedRows<LoadedRows<T>> source = read(x);
+                            EXPECT_EQ(source.rows_ahead, 3);
+                          });
+  EXPECT_EQ(parts, 1);
+}
+
+// What several outputs are written by: past the caches only where one or two vectors are a line, the lines of all begin together, and
+// none is what is read.
+TYPED_TEST(Writers, SeveralOutputsShareTheirLines) {
+  using T = TypeParam;
+  using V = simd::Vector<T>;
+  constexpr Index line = 64 / static_cast<Index>(sizeof(T));
+  constexpr bool whole_lines = 2 * V::width >= line;
+  alignas(64) std::array<T, 64> x{}, y{}, y_2{};
+  const RowShape shape{3, 8 * line};
+  enum class How { directly, past_caches, through_caches };
+  const auto how = [&](T* first, T* second, Index gap, const T* read) {
+    const Strided<T> rows{first, shape.hidden, 1}, rows_2{second, shape.hidden + gap, 1};
+    How found = How::directly;
+    with_lines_of_all<2, BlocksAlong<T>>(shape, std::tuple{packed(shape, read)}, StoredRows<T>{rows}, rows,
+                                         std::tuple{rows_2}, [&](const auto&, const auto& writer) {
+                                           using Writer = std::decay_t<decltype(writer)>;
+                                           if (std::is_same_v<Writer, StreamingWriter<2>>)
+                                             found = How::past_caches;
+                                           if (std::is_same_v<Writer, FetchingWriter>)
+                                             found = How::through_caches;
+                                         });
+    return found;
+  };
+  const How alike = whole_lines ? How::past_caches : How::through_caches;
+  const How unlike = whole_lines ? How::directly : How::through_caches;
+  set_streaming_threshold(0);
+  EXPECT_EQ(how(y.data(), y_2.data(), 0, x.data()), alike);
+  EXPECT_EQ(how(y.data() + 3, y_2.data() + 3 + line, 2 * line, x.data()), alike);
+  EXPECT_EQ(how(y.data(), y_2.data() + 1, 0, x.data()), unlike);
+  EXPECT_EQ(how(y.data(), y_2.data(), 1, x.data()), unlike);
+  EXPECT_EQ(how(y.data(), y_2.data(), 0, y.data()), unlike);
+  EXPECT_EQ(how(y.data(), y_2.data(), 0, y_2.data()), unlike);
+  set_streaming_threshold(3 * 3 * 8 * 64);
+  EXPECT_EQ(how(y.data(), y_2.data(), 0, x.data()), How::directly);
 }
 
 // What threads write of rows that they share is all of it once, and no vector of one, also where it begins with columns that are

@@ -229,14 +229,12 @@ template <class Which, class Sink> struct SecondOrderSink : Sink {
   explicit SecondOrderSink(const Sink& sink) : Sink(sink) {}
 
   template <class Block, class Lanes, class Vector>
-  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at,
-                             const SecondOrderResults<Vector>& values) const {
+  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, const SecondOrderResults<Vector>& values) {
     Sink::store(block, at, Which::of(values));
     return values;
   }
-  auto streamed(Index rows_ahead) const {
-    using Streamed = decltype(Sink::streamed(rows_ahead));
-    return SecondOrderSink<Which, Streamed>(Sink::streamed(rows_ahead));
+  template <class How> auto written(How how) const {
+    return SecondOrderSink<Which, Written<Sink, How>>(Sink::written(how));
   }
 };
 struct NotStored {

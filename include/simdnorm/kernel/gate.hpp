@@ -47,13 +47,17 @@ template <class X, class Z, class Dx, class Dz> struct GateGradientsSink {
   Dz dz;
 
   template <class Block, class Lanes>
-  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector du) const {
-    const auto of_z = z.load(block, at), of_x = x.load(block, at);
+  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector du) {
+    const auto of_z = z.last(block, at), of_x = x.last(block, at);
     const auto to_x = simd::canonical(du * simd::silu(of_z));
     const auto to_z = simd::canonical(du * of_x * simd::silu_derivative(of_z));
     dx.store(block, at, to_x);
     dz.store(block, at, to_z);
     return to_x;
+  }
+  template <class How> auto written(How how) const {
+    return GateGradientsSink<FetchedRows<X>, FetchedRows<Z>, Written<Dx, How>, Written<Dz, How>>{
+        {x, how.rows_ahead}, {z, how.rows_ahead}, dx.written(how), dz.written(how)};
   }
 };
 

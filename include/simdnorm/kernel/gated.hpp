@@ -168,6 +168,17 @@ auto gate_gradient_rows(const Dy& gated_dy, const NormOf& norm_of, const Strided
                         const Strided<T>& dx) {
   return KeptGatedGradientRows{gated_dy, norm_of, dx, dz};
 }
+/// dx that is kept in first: its lines are in the caches.
+template <class T> struct KeptIn { Strided<T> dx; };
+template <class T> auto operands_of(const KeptIn<T>& a) { return operands_of(a.dx); }
+template <class Dy, class Z, class B, class T>
+KeptIn<T> written_beside(const GatedGradient<Dy, Z, Strided<T>, B>&, const Strided<T>& dx) {
+  return {dx};
+}
+template <int Rows, class Blocks, class Read, class T, class Run>
+void with_sink(RowShape /*shape*/, const Read& /*read*/, const KeptIn<T>& a, const Run& run) {
+  run(StoredRows<T>{a.dx}, DirectWriter{});
+}
 /// With the epilogue that forward has.
 template <class T, class Statistic, class Casting, class X, class P, class Dy, class Z, class Dz, class B,
           class Dx>
@@ -203,9 +214,9 @@ auto sink_of(const GateGradients<Strided<const X>, Strided<const Z>, Strided<Dx>
       {a.x}, {a.z}, {a.dx}, {a.dz}};
 }
 template <int Rows, class Blocks, class Read, class X, class Z, class Dx, class Dz, class Run>
-void with_sink(RowShape /*shape*/, const Read& /*read*/, const GateGradients<X, Z, Dx, Dz>& a,
-               const Run& run) {
-  run(sink_of<typename Blocks::Scalar>(a), DirectWriter{});
+void with_sink(RowShape shape, const Read& read, const GateGradients<X, Z, Dx, Dz>& a, const Run& run) {
+  with_lines_of_all<Rows, Blocks>(shape, read, sink_of<typename Blocks::Scalar>(a), a.dx,
+                                  std::tuple_cat(operands_of(a.dz), operands_of(a.x), operands_of(a.z)), run);
 }
 
 }  // namespace simdnorm

@@ -15,45 +15,32 @@ SIMDNORM_INLINE simd::Vector<T, Arch> to_store(const simd::Vector<T, Arch>& resu
   return result;
 }
 
+/// The map for rows beyond the caches: one that reads rows fetches those so many rows on.
+template <class Map> const Map& ahead(const Map& map, Index /*rows_ahead*/) { return map; }
+
 /// map(block, at, what is stored), on the way to another sink.
 template <class Sink, class Map> struct MappedSink {
   Sink sink;
   Map map;
 
   template <class Block, class Lanes>
-  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
+  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector values) {
     const auto result = map(block, at, values);
     sink.store(block, at, simd::canonical(to_store(result)));
     return result;
   }
   template <class Block> SIMDNORM_INLINE const MappedSink& begin(const Block&) const { return *this; }
   template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
-};
-
-/// The map for rows that are written past the caches: one that reads rows fetches those so many rows on.
-template <class Map> const Map& ahead(const Map& map, Index /*rows_ahead*/) { return map; }
-
-/// The same where the rows may be written past the caches.
-template <class U, class Map> struct MappedRows : MappedSink<StoredRows<U>, Map> {
-  Strided<U> operand;
-  MappedRows(const Strided<U>& rows, const Map& of_results)
-      : MappedSink<StoredRows<U>, Map>{{rows}, of_results}, operand(rows) {}
-
-  auto streamed(Index rows_ahead) const {
-    using Ahead = std::decay_t<decltype(ahead(this->map, rows_ahead))>;
-    return MappedSink<StreamedLines<U>, Ahead>{{operand}, ahead(this->map, rows_ahead)};
+  template <class How> auto written(How how) const {
+    return MappedSink<Written<Sink, How>, std::decay_t<decltype(ahead(map, how.rows_ahead))>>{
+        sink.written(how), ahead(map, how.rows_ahead)};
   }
 };
 
 /// with_sink for them.
 template <int Rows, class Blocks, class Read, class U, class Map, class Run>
 void with_mapped(RowShape shape, const Read& read, const Strided<U>& rows, const Map& map, const Run& run) {
-  const MappedRows<U, Map> sink{rows, map};
-  if constexpr (Blocks::across) {
-    run(sink, DirectWriter{});
-  } else {
-    with_writer<Rows, Blocks>(shape, read, rows, [&](const auto& writer) { run(sink, writer); });
-  }
+  with_lines<Rows, Blocks>(shape, read, MappedSink<StoredRows<U>, Map>{{rows}, map}, rows, run);
 }
 
 // --- maps ---

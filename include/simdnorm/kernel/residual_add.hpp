@@ -17,21 +17,13 @@ template <class Sink, class Addend> struct AddedSink {
   Addend addend;  // a source
 
   template <class Block, class Lanes>
-  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
+  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector values) {
     return sink.store(block, at, simd::canonical(addend.last(block, at) + values));
   }
   template <class Block> SIMDNORM_INLINE const AddedSink& begin(const Block&) const { return *this; }
   template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
-};
-
-/// The same where the rows may be written past the caches.
-template <class U, class R> struct AddedRows : AddedSink<StoredRows<U>, LoadedRows<R>> {
-  Strided<U> operand;
-  AddedRows(const Strided<U>& rows, const Strided<const R>& addend_rows)
-      : AddedSink<StoredRows<U>, LoadedRows<R>>{{rows}, {addend_rows}}, operand(rows) {}
-
-  auto streamed(Index rows_ahead) const {
-    return AddedSink<StreamedLines<U>, FetchedRows<LoadedRows<R>>>{{operand}, {this->addend, rows_ahead}};
+  template <class How> auto written(How how) const {
+    return AddedSink<Written<Sink, How>, FetchedRows<Addend>>{sink.written(how), {addend, how.rows_ahead}};
   }
 };
 
@@ -41,10 +33,13 @@ template <class First, class Second> struct BothSinks {
   Second second;
 
   template <class Block, class Lanes>
-  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector values) const {
+  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector values) {
     const auto stored = first.store(block, at, values);
     second.store(block, at, values);
     return stored;
+  }
+  template <class How> auto written(How how) const {
+    return BothSinks<Written<First, How>, Written<Second, How>>{first.written(how), second.written(how)};
   }
 };
 template <class First, class Second> BothSinks(First, Second) -> BothSinks<First, Second>;
@@ -148,13 +143,8 @@ template <class U> struct PartsOfCall<Added<Strided<const U>, Strided<U>>> {
 template <int Rows, class Blocks, class Read, class R, class U, class Run>
 void with_sink(RowShape shape, const Read& read, const Added<Strided<const R>, Strided<U>>& a,
                const Run& run) {
-  const AddedRows<U, R> sink{a.y, a.addend};
-  if constexpr (Blocks::across) {
-    run(sink, DirectWriter{});
-  } else {
-    with_writer<Rows, Blocks>(shape, std::tuple_cat(read, operands_of(a.addend)), a.y,
-                              [&](const auto& writer) { run(sink, writer); });
-  }
+  const AddedSink<StoredRows<U>, LoadedRows<R>> sink{{a.y}, {a.addend}};
+  with_lines<Rows, Blocks>(shape, std::tuple_cat(read, operands_of(a.addend)), sink, a.y, run);
 }
 
 /// The sink of one of two results. (Of a branch: branch.hpp.)
@@ -172,11 +162,12 @@ AddedSink<Sink, LoadedRows<S>> added_sink(const Sink& sink, const Strided<const 
   return {sink, {addend}};
 }
 template <int Rows, class Blocks, class Read, class S, class X, class R, class A, class Run>
-void with_sink(RowShape /*shape*/, const Read& /*read*/, const ResidualGradients<S, X, Strided<R>, A>& a,
+void with_sink(RowShape shape, const Read& read, const ResidualGradients<S, X, Strided<R>, A>& a,
                const Run& run) {
   using T = typename Blocks::Scalar;
   const BothSinks both{sink_of<T>(a.dx), times_sink<T>(a.dresidual, a.residual_scale)};
-  run(added_sink(both, a.dsum), DirectWriter{});
+  const auto others = std::tuple_cat(operands_of(a.dx), operands_of(a.dsum));
+  with_lines_of_all<Rows, Blocks>(shape, read, added_sink(both, a.dsum), a.dresidual, others, run);
 }
 
 }  // namespace simdnorm

@@ -6,13 +6,29 @@
 
 namespace simdnorm {
 
-/// Whole cache lines of rows, past the caches.
-template <class U> struct StreamedLines {
-  Strided<U> operand;
+/// How rows beyond the caches are written while those are fetched that lie `rows_ahead` on: past the caches, in whole cache lines, or
+/// through them.
+template <class Vector> struct PastCaches { Index rows_ahead; };
+struct ThroughCaches {
+  Index rows_ahead;
+};
 
-  template <class Rows>
-  SIMDNORM_INLINE auto store(const Rows& rows, At<simd::All> at, typename Rows::Vector values) const {
-    simd::stream(rows.address(operand, at), values);
+/// Whole cache lines of rows, past the caches. Of two vectors that are a line the first is kept until the second comes: lines of
+/// several arrays that are written in turns must not be written in parts, which may cost several times as much.
+template <class U, class Vector> struct StreamedLines {
+  static constexpr bool in_halves = sizeof(U) == sizeof(typename Vector::Scalar) &&
+                                    2 * Vector::width * static_cast<int>(sizeof(U)) == simd::cache_line;
+  Strided<U> operand;
+  Vector first = {};
+
+  template <class Rows> SIMDNORM_INLINE auto store(const Rows& rows, At<simd::All> at, Vector values) {
+    if (in_halves && at.lane == 0) {
+      first = values;
+    } else {
+      U* const p = rows.address(operand, at);
+      if constexpr (in_halves) simd::stream(p - Vector::width, first);
+      simd::stream(p, values);
+    }
     return values;
   }
   template <class Rows> SIMDNORM_INLINE const StreamedLines& begin(const Rows&) const { return *this; }
@@ -21,8 +37,8 @@ template <class U> struct StreamedLines {
 
 /// Rows as they lie in memory. A sink has store(block, at, values), which returns what it stored, as it was before it was rounded
 /// to its type, or more (factors.hpp). One of forward has begin(block), which gives the sink for
-/// these rows, and end(block) after the last of its values. One that can write whole cache lines past the caches has
-/// `operand`, which is so written, and streamed(rows_ahead), the sink that does.
+/// these rows, and end(block) after the last of its values. One for rows beyond the caches has written(how), the sink that writes
+/// them so; to write past the caches it also has `operand`, whose lines they are (LinesOf).
 template <class U> struct StoredRows {
   Strided<U> operand;
 
@@ -33,8 +49,16 @@ template <class U> struct StoredRows {
   }
   template <class Block> SIMDNORM_INLINE const StoredRows& begin(const Block&) const { return *this; }
   template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
-  StreamedLines<U> streamed(Index /*rows_ahead*/) const { return {operand}; }
+  template <class V> StreamedLines<U, V> written(PastCaches<V>) const { return {operand}; }
+  const StoredRows& written(ThroughCaches) const { return *this; }
 };
+
+/// What a sink is for rows beyond the caches.
+template <class Sink, class How>
+using Written = std::decay_t<decltype(std::declval<const Sink&>().written(std::declval<How>()))>;
+
+/// Another sink, and rows that it writes, at whose lines also begin those of what else it writes.
+template <class Sink, class U> struct LinesOf : Sink { Strided<U> operand; };
 
 /// Each row times its power of two, on the way to another sink.
 template <class Sink, class RowValues> struct ScaledSink {

@@ -37,22 +37,15 @@ template <class First, class Second> struct TwoSinks {
   Second second;
 
   template <class Block, class Lanes, class Vector>
-  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, const Two<Vector>& values) const {
+  SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, const Two<Vector>& values) {
     first.store(block, at, values.first);
     second.store(block, at, values.second);
     return values;
   }
   template <class Block> SIMDNORM_INLINE const TwoSinks& begin(const Block&) const { return *this; }
   template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
-};
-/// Rows, which may be written past the caches where the lines of both begin at the same columns, and a vector is one.
-template <class U, class V> struct TwoStoredRows : TwoSinks<StoredRows<U>, StoredRows<V>> {
-  Strided<U> operand;
-  TwoStoredRows(const Strided<U>& y, const Strided<V>& y_2)
-      : TwoSinks<StoredRows<U>, StoredRows<V>>{{y}, {y_2}}, operand(y) {}
-
-  TwoSinks<StreamedLines<U>, StreamedLines<V>> streamed(Index /*rows_ahead*/) const {
-    return {{operand}, {this->second.operand}};
+  template <class How> auto written(How how) const {
+    return TwoSinks<Written<First, How>, Written<Second, How>>{first.written(how), second.written(how)};
   }
 };
 
@@ -60,22 +53,8 @@ template <class U, class V> struct TwoStoredRows : TwoSinks<StoredRows<U>, Store
 template <int Rows, class Blocks, class Read, class U, class V, class Run>
 void with_two_sinks(RowShape shape, const Read& read, const Strided<U>& y, const Strided<V>& y_2,
                     const Run& run) {
-  const TwoStoredRows<U, V> sink{y, y_2};
-  // Lines of two arrays written in turns must be written whole: parts of them may cost several times as much.
-  using Vector = simd::Vector<typename Blocks::Scalar, typename Blocks::Architecture>;
-  constexpr bool whole_lines = Vector::width * static_cast<Index>(sizeof(U)) == simd::cache_line;
-  if constexpr (!Blocks::across && whole_lines && sizeof(U) == sizeof(V)) {
-    const auto lines = [](const auto& rows) {
-      return std::pair{reinterpret_cast<std::uintptr_t>(rows.data) % simd::cache_line,
-                       rows.outer * static_cast<Index>(sizeof(U)) % simd::cache_line};
-    };
-    if (lines(y) == lines(y_2)) {
-      with_writer<Rows, Blocks>(shape, std::tuple_cat(read, operands_of(y_2)), y,
-                                [&](const auto& writer) { run(sink, writer); });
-      return;
-    }
-  }
-  run(sink, DirectWriter{});
+  const TwoSinks<StoredRows<U>, StoredRows<V>> sink{{y}, {y_2}};
+  with_lines_of_all<Rows, Blocks>(shape, read, sink, y, operands_of(y_2), run);
 }
 
 // --- backward: a source, a scale, and sums ---

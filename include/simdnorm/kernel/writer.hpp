@@ -88,11 +88,32 @@ template <int Rows> struct StreamingWriter {
     const Index end = begin + (columns.end - begin) / line * line;
     if (columns.begin < begin) map(Columns{columns.begin, begin}, sink, plain);
     if (begin < end)
-      map(Lines{begin, end}, sink.streamed(rows_ahead), [&](const auto& source) {
-        return FetchedRows<std::decay_t<decltype(source)>>{source, rows_ahead};
-      });
+      map(Lines{begin, end}, sink.written(PastCaches<typename Block::Vector>{rows_ahead}),
+          [&](const auto& source) {
+            return FetchedRows<std::decay_t<decltype(source)>>{source, rows_ahead};
+          });
     if (end < columns.end) map(Columns{end, columns.end}, sink, plain);
   }
+};
+
+/// All columns at once through the caches, with those of the rows fetched that lie `rows_ahead` on.
+struct FetchingWriter {
+  static constexpr int rows_at_once = 2;
+  static constexpr bool shares_rows = true;
+  Index rows_ahead;
+
+  template <class Rows, class Sink, class Map>
+  SIMDNORM_INLINE void write(const Rows& /*rows*/, Columns columns, const Sink& sink, const Map& map) const {
+    map(columns, sink.written(ThroughCaches{rows_ahead}), [&](const auto& source) {
+      return FetchedRows<std::decay_t<decltype(source)>>{source, rows_ahead};
+    });
+  }
+  template <class Rows, class Sink>
+  static Columns share(const Rows& rows, Columns span, Index hidden, const Sink& sink) {
+    return DirectWriter::share(rows, span, hidden, sink);
+  }
+  static void end() {}
+  static DirectWriter rarely() { return {}; }
 };
 
 /// Writes all columns of some rows, by one thread or by all.
@@ -115,6 +136,15 @@ SIMDNORM_INLINE void write_spans(const Spans<Threads>& spans, const Writer& writ
   }
 }
 
+/// Whether the rows of all operands together are too many for the caches.
+template <class... X> bool are_beyond_caches(RowShape shape, const std::tuple<Strided<X>...>& /*operands*/) {
+  return shape.rows * shape.hidden * static_cast<Index>((sizeof(X) + ...)) > streaming_threshold();
+}
+/// How many of the operands lie at a place.
+template <class... X> int operands_at(const void* place, const std::tuple<Strided<X>...>& operands) {
+  return std::apply([&](const auto&... rows) { return ((rows.data == place) + ...); }, operands);
+}
+
 /// Calls run(writer) with the writer that suits contiguous rows, read from all of `read` and written to `written`, of which
 /// `Rows` are written in turns if they go past the caches. That is for rows too many for these, which are long enough to
 /// pay; not in place, where each line has been read; and for rows in turns only if they begin at one place of a line.
@@ -123,12 +153,6 @@ void with_writer(RowShape shape, const std::tuple<Strided<X>...>& read, const St
                  const Run& run) {
   const auto bytes = [](Index count, std::size_t size) { return count * static_cast<Index>(size); };
   const Index bytes_per_row = bytes(shape.hidden, sizeof(Y));
-  const Index of_all_operands = bytes(shape.rows * shape.hidden, sizeof(Y) + (sizeof(X) + ...));
-  const auto in_place = [&] {
-    return std::apply(
-        [&](const auto&... rows) { return ((static_cast<const void*>(rows.data) == written.data) || ...); },
-        read);
-  };
   // A line holds whole steps of a kernel's columns, which are a line of what it computes in.
   constexpr bool whole_steps =
       simd::cache_line % sizeof(Y) == 0 && (sizeof(Y) <= sizeof(float) || std::is_same_v<Y, double>);
@@ -136,23 +160,64 @@ void with_writer(RowShape shape, const std::tuple<Strided<X>...>& read, const St
     return whole_steps && reinterpret_cast<std::uintptr_t>(written.data) % sizeof(Y) == 0 &&
            (Rows == 1 || bytes(written.outer, sizeof(Y)) % simd::cache_line == 0);
   };
-  if (of_all_operands > streaming_threshold() && bytes_per_row >= 512 && !in_place() && aligned()) {
+  if (are_beyond_caches(shape, std::tuple_cat(read, std::tuple(written))) && bytes_per_row >= 512 &&
+      operands_at(written.data, read) == 0 && aligned()) {
     run(StreamingWriter<Rows>{Blocks(shape).rows_per_block()});
   } else {
     run(DirectWriter{});
   }
 }
 
-/// run(sink, writer) with what suits an output, where `read` is all that is read. (Outputs other than rows as they are:
-/// quantize.hpp, residual_add.hpp.)
-template <int Rows, class Blocks, class Read, class Y, class Run>
-void with_sink(RowShape shape, const Read& read, const Strided<Y>& y, const Run& run) {
-  const StoredRows<Y> sink{y};
+/// run(a sink like `sink`, writer) with what suits it where it writes `y`, and `read` is all that is read.
+template <int Rows, class Blocks, class Read, class Sink, class Y, class Run>
+void with_lines(RowShape shape, const Read& read, const Sink& sink, const Strided<Y>& y, const Run& run) {
   if constexpr (Blocks::across) {
     run(sink, DirectWriter{});
   } else {
-    with_writer<Rows, Blocks>(shape, read, y, [&](const auto& writer) { run(sink, writer); });
+    const LinesOf<Sink, Y> lines{sink, y};
+    with_writer<Rows, Blocks>(shape, read, y, [&](const auto& writer) { run(lines, writer); });
   }
+}
+
+/// The same where it writes `y`, and of `others` those that are not const. Past the caches only where the lines of all that is written
+/// begin at the same columns, and one or two vectors are one (StreamedLines).
+template <int Rows, class Blocks, class Read, class Sink, class Y, class... X, class Run>
+void with_lines_of_all(RowShape shape, const Read& read, const Sink& sink, const Strided<Y>& y,
+                       const std::tuple<Strided<X>...>& others, const Run& run) {
+  using Vector = simd::Vector<typename Blocks::Scalar, typename Blocks::Architecture>;
+  const auto all_read = std::tuple_cat(read, others);
+  if constexpr (Blocks::across) {
+    run(sink, DirectWriter{});
+  } else if constexpr (2 * Vector::width * static_cast<Index>(sizeof(Y)) >= simd::cache_line &&
+                       sizeof(Y) == sizeof(typename Blocks::Scalar) &&
+                       ((std::is_const_v<X> || sizeof(X) == sizeof(Y)) && ...)) {
+    const auto lines = [](const auto& rows) {
+      return std::pair{reinterpret_cast<std::uintptr_t>(rows.data) % simd::cache_line,
+                       rows.outer * static_cast<Index>(sizeof(Y)) % simd::cache_line};
+    };
+    const bool alike = std::apply(
+        [&](const auto&... rows) {
+          return (
+              (std::is_const_v<X> || (lines(rows) == lines(y) && operands_at(rows.data, all_read) == 1)) &&
+              ...);
+        },
+        others);
+    if (alike) {
+      with_lines<Rows, Blocks>(shape, all_read, sink, y, run);
+    } else {
+      run(LinesOf<Sink, Y>{sink, y}, DirectWriter{});
+    }
+  } else if (are_beyond_caches(shape, std::tuple_cat(all_read, std::tuple(y)))) {
+    run(sink, FetchingWriter{Blocks(shape).rows_per_block()});
+  } else {
+    run(sink, DirectWriter{});
+  }
+}
+
+/// with_lines of an output. (Outputs other than rows as they are: quantize.hpp, residual_add.hpp.)
+template <int Rows, class Blocks, class Read, class Y, class Run>
+void with_sink(RowShape shape, const Read& read, const Strided<Y>& y, const Run& run) {
+  with_lines<Rows, Blocks>(shape, read, StoredRows<Y>{y}, y, run);
 }
 
 }  // namespace simdnorm
