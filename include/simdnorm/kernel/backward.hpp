@@ -193,7 +193,7 @@ void backward_with_sums(RowShape shape, const Statistic& statistic, const Dy& dy
 }
 
 /// What a call writes as dx beside such a dy. (Of gates: gated.hpp.)
-template <class Dy, class Dx> const Dx& written_beside(const Dy& /*dy*/, const Dx& dx) { return dx; }
+template <class T, class Dy, class Dx> const Dx& written_beside(const Dy& /*dy*/, const Dx& dx) { return dx; }
 
 /// The source for what a call reads as dy. X: the type of x's numbers. (Of gates: gated.hpp.)
 template <class T, class Statistic, class Casting, class X, class P, class Dy, class Dx>
@@ -238,7 +238,7 @@ void backward_part(RowShape shape, RowShape of_call, const Dy& dy, const X& x, c
         backward_summing(shape, of_call, statistic, std::tuple_cat(operands_of(dy), operands_of(x)),
                          gradient_source_of<T, Statistic, Casting, element_t<X>>(dy, gamma, dx),
                          source_of<T>(x), scale_with(statistic, gradient_scale_of<Casting, T>(dy, gamma)),
-                         moments, written_beside(dy, dx), options, executor, sums...);
+                         moments, written_beside<T>(dy, dx), options, executor, sums...);
       },
       std::tuple_cat(sums_of_gradients<Statistic, Xhat>(dy, dgamma, dbeta), column_sums_of<T>(dx)));
 }

@@ -168,10 +168,10 @@ auto gate_gradient_rows(const Dy& gated_dy, const NormOf& norm_of, const Strided
                         const Strided<T>& dx) {
   return KeptGatedGradientRows{gated_dy, norm_of, dx, dz};
 }
-/// dx that is kept in first: its lines are in the caches.
+/// dx in which dy * silu(z) is kept before it is written: its lines are in the caches.
 template <class T> struct KeptIn { Strided<T> dx; };
 template <class T> auto operands_of(const KeptIn<T>& a) { return operands_of(a.dx); }
-template <class Dy, class Z, class B, class T>
+template <class T, class Dy, class Z, class B>
 KeptIn<T> written_beside(const GatedGradient<Dy, Z, Strided<T>, B>&, const Strided<T>& dx) {
   return {dx};
 }

@@ -1,5 +1,5 @@
-// How the rows of a call are written: as they are computed, or, where they are too many for the caches, past these while
-// the rows that come next are fetched.
+// How the rows of a call are written: as they are computed, or, where they are too many for the caches, past these, or through
+// them, while the rows that come next are fetched.
 //
 // A writer says how many contiguous rows are best mapped at once, and whether threads may share the columns of a row; then
 // share(rows, span, hidden, sink) is what one thread writes of them, no vector of which reaches into what another does. Its
