@@ -33,10 +33,11 @@ template <class Elements, class... Leaves> struct ComputedRows {
   }
   template <class Block, class Lanes>
   SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
-    const auto fetch_leaf = [&](const auto& leaf) SIMDNORM_INLINE_LAMBDA {
+    // Not by std::apply: g++ takes away a call that does nothing but fetch, if it was not inlined at once.
+    simd::unroll<static_cast<int>(sizeof...(Leaves))>([&](auto i) SIMDNORM_INLINE_LAMBDA {
+      const auto& leaf = std::get<i>(leaves);
       if (leaf.data != nullptr) source_of<Scalar>(leaf).fetch(block, at, rows_ahead);
-    };
-    std::apply([&](const auto&... leaf) SIMDNORM_INLINE_LAMBDA { (fetch_leaf(leaf), ...); }, leaves);
+    });
   }
 
  private:
