@@ -54,8 +54,9 @@ template <class Source, class RowValues> struct ScaledRows {
   }
 };
 
-/// The rows of another source of which, with the last look at a place, those `rows_ahead` on are fetched.
-template <class Source> struct FetchedRows {
+/// The rows of another source of which, with the last look at a place, those `rows_ahead` on are fetched. (Made just before a kernel,
+/// by wide stores: what the kernel reads of one that crosses a line would have to wait for it.)
+template <class Source> struct alignas(simd::cache_line) FetchedRows {
   Source source;
   Index rows_ahead;
 
