@@ -180,8 +180,9 @@ template <int Half, class T> SIMDNORM_INLINE void copy_first(T* to, const T* fro
   }
 }
 
-/// Loads and stores of the first `count` elements, the others read as 0: through a buffer, or by the masked
-/// instructions of AVX and AVX-512, chosen by the type of the register that the last argument points to.
+/// Loads and stores of the first `count` elements, the others read as 0: through a buffer; of x86 loads by masked instructions,
+/// stores by one of each power of two. (A masked store takes the line that it reaches into without writing there, which must go
+/// back to memory if the next row's lines go past the caches.) Chosen by the type of the register that the last argument points to.
 template <class R, class T>
 SIMDNORM_NOINLINE typename R::type load_first(const T* p, int count, const void*) {
   T buffer[R::width] = {};
@@ -194,6 +195,20 @@ SIMDNORM_NOINLINE void store_first(T* p, int count, typename R::type a, const vo
   R::store(buffer, a);
   copy_first<R::width / 2>(p, buffer, count);
 }
+
+#if defined(SIMDNORM_HAS_XSIMD) && defined(__SSE2__)
+template <class R> SIMDNORM_INLINE void store_first(float* p, int count, __m128 a, const __m128*) {
+  if ((count & 2) != 0) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_castps_si128(a));
+    a = _mm_movehl_ps(a, a);
+    p += 2;
+  }
+  if ((count & 1) != 0) _mm_store_ss(p, a);
+}
+template <class R> SIMDNORM_INLINE void store_first(double* p, int count, __m128d a, const __m128d*) {
+  if ((count & 1) != 0) _mm_store_sd(p, a);
+}
+#endif
 
 #if defined(SIMDNORM_HAS_XSIMD) && defined(__AVX__)
 inline constexpr std::int64_t first_mask[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
@@ -211,10 +226,22 @@ template <class R> SIMDNORM_INLINE __m256d load_first(const double* p, int count
   return _mm256_maskload_pd(p, mask_of_doubles(count));
 }
 template <class R> SIMDNORM_INLINE void store_first(float* p, int count, __m256 a, const __m256*) {
-  _mm256_maskstore_ps(p, mask_of_floats(count), a);
+  __m128 rest = _mm256_castps256_ps128(a);
+  if ((count & 4) != 0) {
+    _mm_storeu_ps(p, rest);
+    rest = _mm256_extractf128_ps(a, 1);
+    p += 4;
+  }
+  store_first<R>(p, count, rest, static_cast<const __m128*>(nullptr));
 }
 template <class R> SIMDNORM_INLINE void store_first(double* p, int count, __m256d a, const __m256d*) {
-  _mm256_maskstore_pd(p, mask_of_doubles(count), a);
+  __m128d rest = _mm256_castpd256_pd128(a);
+  if ((count & 2) != 0) {
+    _mm_storeu_pd(p, rest);
+    rest = _mm256_extractf128_pd(a, 1);
+    p += 2;
+  }
+  store_first<R>(p, count, rest, static_cast<const __m128d*>(nullptr));
 }
 #endif
 
@@ -226,10 +253,22 @@ template <class R> SIMDNORM_INLINE __m512d load_first(const double* p, int count
   return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1U << count) - 1U), p);
 }
 template <class R> SIMDNORM_INLINE void store_first(float* p, int count, __m512 a, const __m512*) {
-  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1U << count) - 1U), a);
+  __m256 rest = _mm512_castps512_ps256(a);
+  if ((count & 8) != 0) {
+    _mm256_storeu_ps(p, rest);
+    rest = _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(0xf, _mm512_castps_pd(a), 1));
+    p += 8;
+  }
+  store_first<R>(p, count, rest, static_cast<const __m256*>(nullptr));
 }
 template <class R> SIMDNORM_INLINE void store_first(double* p, int count, __m512d a, const __m512d*) {
-  _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1U << count) - 1U), a);
+  __m256d rest = _mm512_castpd512_pd256(a);
+  if ((count & 4) != 0) {
+    _mm256_storeu_pd(p, rest);
+    rest = _mm512_maskz_extractf64x4_pd(0xf, a, 1);
+    p += 4;
+  }
+  store_first<R>(p, count, rest, static_cast<const __m256d*>(nullptr));
 }
 #endif
 
