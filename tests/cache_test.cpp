@@ -90,6 +90,31 @@ TEST(Streaming, OfNumbersThatLieInMemoryAsAnotherType) {
   }
 }
 
+template <class U> float number_at(const U* place) {
+  return simd::load<simd::Vector<float, simd::NoSimd>>(simd::All{}, place).value;
+}
+TEST(Streaming, OfTwoVectors) {
+  using V = simd::Vector<float>;
+  constexpr std::size_t width = V::width;
+  float values[2 * width];
+  for (std::size_t i = 0; i < 2 * width; ++i) values[i] = static_cast<float>(i + 1);
+  const V first = simd::load<V>(simd::All{}, static_cast<const float*>(values)),
+          second = simd::load<V>(simd::All{}, values + width);
+  const auto check = [&](auto number) {
+    using U = decltype(number);
+    alignas(64) U memory[3 * 64] = {};
+    simd::stream_two(memory + 64, first, second);
+    simd::end_of_streaming();
+    for (std::size_t i = 0; i < 3 * 64; ++i) {
+      const bool inside = i >= 64 && i < 64 + 2 * width;
+      EXPECT_EQ(number_at(memory + i), inside ? values[i - 64] : 0.0F) << i;
+    }
+  };
+  check(float{});
+  check(BFloat16{});
+  check(Float16{});
+}
+
 template <std::size_t Count> void check_stream_bytes() {
   alignas(64) unsigned char memory[192], from[64];
   std::fill(memory, memory + 192, static_cast<unsigned char>(0));

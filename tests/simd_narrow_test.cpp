@@ -1,6 +1,6 @@
 // bf16 and fp16 as floats and back: every code, and every float near a border between two codes, against integer
 // arithmetic, on every kind of vector there is here; and against the compiler's own types where it has them.
-#include <simdnorm/simd_narrow.hpp>
+#include <simdnorm/simd_number.hpp>
 
 #include <gtest/gtest.h>
 
@@ -35,6 +35,14 @@ template <class K> struct NarrowNumbers : testing::Test {
     std::vector<Number> out(floats.size());
     for (std::size_t i = 0; i < floats.size(); i += width)
       simd::Storage<Number>::store(out.data() + i, simd::load<Vector>(simd::All{}, floats.data() + i));
+    if constexpr (simd::stores_two<Number, Vector>) {  // the same of two vectors together
+      std::vector<Number> both(2 * width);
+      for (std::size_t i = 0; i + 2 * width <= floats.size(); i += width) {
+        simd::store_two(both.data(), simd::load<Vector>(simd::All{}, floats.data() + i),
+                        simd::load<Vector>(simd::All{}, floats.data() + i + width));
+        EXPECT_EQ(std::memcmp(both.data(), out.data() + i, 2 * width * sizeof(Number)), 0) << "from " << i;
+      }
+    }
     return out;
   }
   static bool is_nan(Number number) { return (number.bits & 0x7fff) > format.largest + 1; }
@@ -132,9 +140,9 @@ TYPED_TEST(NarrowNumbers, TheCanonicalNanHasOneCode) {
 TYPED_TEST(NarrowNumbers, ElementsDoNotTouchEachOther) {
   for (float special :
        {of_bits(1), of_bits(0x00012345), of_bits(0x7fc00000), of_bits(0x7f800000), of_bits(0xff812345)}) {
-    for (std::size_t place = 0; place < 16; ++place) {
-      std::vector<float> floats(16);
-      for (std::size_t i = 0; i < 16; ++i) floats[i] = 1 + static_cast<float>(i) / 300;
+    for (std::size_t place = 0; place < 32; ++place) {
+      std::vector<float> floats(32);
+      for (std::size_t i = 0; i < 32; ++i) floats[i] = 1 + static_cast<float>(i) / 300;
       floats[place] = special;
       this->check(floats);
     }

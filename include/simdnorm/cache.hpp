@@ -117,8 +117,20 @@ template <class R> SIMDNORM_INLINE void store_past_caches(double* p, __m512d a, 
 }
 #endif
 
-/// Stores 8 bytes, or a multiple of 16, to a place that is aligned so.
+/// Stores 8, 32 or 64 bytes, or a multiple of 16, to a place that is aligned so.
 template <std::size_t Count> SIMDNORM_INLINE void stream_bytes(void* to, const void* from) {
+#if defined(__AVX512F__)
+  if constexpr (Count == 64) {
+    _mm512_stream_si512(static_cast<__m512i*>(to), _mm512_loadu_si512(from));
+    return;
+  }
+#endif
+#if defined(__AVX__)
+  if constexpr (Count == 32) {
+    _mm256_stream_si256(static_cast<__m256i*>(to), _mm256_loadu_si256(static_cast<const __m256i*>(from)));
+    return;
+  }
+#endif
 #if defined(__x86_64__) || defined(_M_X64)
   if constexpr (Count % 16 == 0) {
     for (std::size_t i = 0; i < Count / 16; ++i)
@@ -146,6 +158,16 @@ SIMDNORM_INLINE void stream(U* p, Vector<T, Arch> a) {
   U numbers[Vector<T, Arch>::width];
   store(All{}, static_cast<U*>(numbers), a);
   stream_bytes<sizeof numbers>(p, numbers);
+}
+/// The same of two vectors, one after the other.
+template <class U, class V> SIMDNORM_INLINE void stream_two(U* p, V a, V b) {
+  if constexpr (stores_two<U, V>) {
+    const auto both = Storage<U>::two(a, b).value;
+    stream_bytes<sizeof both>(p, &both);
+  } else {
+    stream(p, a);
+    stream(p + V::width, b);
+  }
 }
 SIMDNORM_INLINE void end_of_streaming() {
 #if defined(__SSE2__) || defined(_M_X64)

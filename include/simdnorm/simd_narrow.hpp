@@ -11,6 +11,8 @@ namespace simdnorm::simd {
 /// V = Vector<float, Arch> with any Arch:
 ///   `template <class V> static V load(const U* p)`         V::width numbers, exactly
 ///   `template <class V> static void store(U* p, V a)`      V::width floats, each rounded to the nearest, to even of two
+/// and may have, where two vectors cost less than twice one,
+///   `template <class V> static Words<Arch> two(V a, V b)`   the numbers of both, as they lie in memory
 template <class U> struct Storage;
 
 /// a where it is a number, b where a is NaN, by the bits.
@@ -26,11 +28,25 @@ SIMDNORM_INLINE Words<Arch> words_where_number(Vector<float, Arch> a, Words<Arch
 template <class V> SIMDNORM_INLINE V load_bfloat(const std::uint16_t* p, const void*) {
   return floats_of(load_words<typename V::Architecture>(p) << 16);
 }
+/// Of each number that is not NaN the upper half of the word is the number rounded.
+template <class Arch> SIMDNORM_INLINE Words<Arch> rounded_above(Vector<float, Arch> a) {
+  using W = Words<Arch>;
+  const W bits = words_of(a);
+  return bits + (bits >> 16 & W::broadcast(1)) + W::broadcast(0x7fff);
+}
 template <class V> SIMDNORM_INLINE void store_bfloat(std::uint16_t* p, V a, const void*) {
   using W = Words<typename V::Architecture>;
-  const W bits = words_of(a);
-  const W rounded = bits + (bits >> 16 & W::broadcast(1)) + W::broadcast(0x7fff);
-  store_words(p, words_where_number(a, rounded, W::broadcast(0x7fc00000)) >> 16);
+  store_words(p, words_where_number(a, rounded_above(a), W::broadcast(0x7fc00000)) >> 16);
+}
+/// The numbers of both vectors, of which some ask for care.
+template <class V> SIMDNORM_COLD Words<typename V::Architecture> rare_bfloats(V a, V b) {
+  std::uint16_t numbers[2 * V::width];
+  store_bfloat(numbers, a, static_cast<const void*>(nullptr));
+  store_bfloat(numbers + V::width, b, static_cast<const void*>(nullptr));
+  Words<typename V::Architecture> both;
+  static_assert(sizeof both == sizeof numbers);
+  std::memcpy(&both, numbers, sizeof both);
+  return both;
 }
 #if defined(SIMDNORM_HAS_XSIMD) && defined(__AVX2__)
 template <class V> SIMDNORM_INLINE V load_bfloat(const std::uint16_t* p, const __m256*) {
@@ -41,18 +57,22 @@ template <class V> SIMDNORM_INLINE V load_bfloat(const std::uint16_t* p, const _
   return {_mm256_castsi256_ps(_mm256_shuffle_epi8(twice, places))};
 }
 template <class V> SIMDNORM_INLINE void store_bfloat(std::uint16_t* p, V a, const __m256*) {
-  const __m256i bits = _mm256_castps_si256(a.value);
-  const __m256i to_even = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-  const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, to_even), _mm256_set1_epi32(0x7fff));
-  const __m256 number =
-      _mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000)),
-                       _mm256_cmp_ps(a.value, a.value, _CMP_UNORD_Q));
+  const __m256 number = _mm256_blendv_ps(_mm256_castsi256_ps(rounded_above(a).value),
+                                         _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000)),
+                                         _mm256_cmp_ps(a.value, a.value, _CMP_UNORD_Q));
   constexpr char no = no_byte;
   const __m256i places = _mm256_setr_epi8(2, 3, 6, 7, 10, 11, 14, 15, no, no, no, no, no, no, no, no, 2, 3, 6,
                                           7, 10, 11, 14, 15, no, no, no, no, no, no, no, no);
   const __m256i upper = _mm256_shuffle_epi8(_mm256_castps_si256(number), places);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
                    _mm256_castsi256_si128(_mm256_permute4x64_epi64(upper, 0x08)));
+}
+template <class V> SIMDNORM_INLINE Words<typename V::Architecture> two_bfloats(V a, V b, const __m256*) {
+  if (SIMDNORM_UNLIKELY(_mm256_movemask_ps(_mm256_cmp_ps(a.value, b.value, _CMP_UNORD_Q)) != 0))
+    return rare_bfloats(a, b);
+  const __m256i in_turns =
+      _mm256_packus_epi32((rounded_above(a) >> 16).value, (rounded_above(b) >> 16).value);
+  return {_mm256_permute4x64_epi64(in_turns, 0xd8)};
 }
 #endif
 #if defined(SIMDNORM_HAS_XSIMD) && defined(__AVX512BW__)
@@ -73,6 +93,21 @@ template <class V> SIMDNORM_INLINE void store_bfloat(std::uint16_t* p, V a, cons
   const __m256bh rounded = _mm512_cvtneps_pbh(a.value);
   std::memcpy(p, &rounded, sizeof rounded);
 }
+template <class V> SIMDNORM_INLINE Words<typename V::Architecture> two_bfloats(V a, V b, const __m512*) {
+  const __mmask16 of_a = _mm512_fpclass_ps_mask(a.value, 0x20 | 0x01 | 0x80);
+  const __mmask16 of_b = _mm512_fpclass_ps_mask(b.value, 0x20 | 0x01 | 0x80);
+  if (SIMDNORM_UNLIKELY((of_a | of_b) != 0)) return rare_bfloats(a, b);
+  return {reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(b.value, a.value))};
+}
+#elif defined(SIMDNORM_HAS_XSIMD) && defined(__AVX512BW__)
+template <class V> SIMDNORM_INLINE Words<typename V::Architecture> two_bfloats(V a, V b, const __m512*) {
+  if (SIMDNORM_UNLIKELY(_mm512_cmp_ps_mask(a.value, b.value, _CMP_UNORD_Q) != 0)) return rare_bfloats(a, b);
+  alignas(64) static constexpr std::uint16_t places[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
+                                                           23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
+                                                           45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+  return {
+      _mm512_permutex2var_epi16(rounded_above(a).value, _mm512_load_si512(places), rounded_above(b).value)};
+}
 #endif
 
 template <> struct Storage<BFloat16> {
@@ -82,6 +117,11 @@ template <> struct Storage<BFloat16> {
   }
   template <class V> static SIMDNORM_INLINE void store(BFloat16* p, V a) {
     store_bfloat(reinterpret_cast<std::uint16_t*>(p), a, static_cast<const typename V::R::type*>(nullptr));
+  }
+  template <class V>
+  static SIMDNORM_INLINE auto two(V a, V b)
+      -> decltype(two_bfloats(a, b, static_cast<const typename V::R::type*>(nullptr))) {
+    return two_bfloats(a, b, static_cast<const typename V::R::type*>(nullptr));
   }
 };
 

@@ -61,6 +61,16 @@ SIMDNORM_INLINE void store(All, U* p, Vector<T, Arch> a) {
     for (int i = 0; i < Vector<T, Arch>::width; ++i) p[i] = narrow_number<U>(rounded_to_odd(numbers[i]));
   }
 }
+/// Two vectors cost less to store as U than each by itself.
+template <class U, class V, class = void> inline constexpr bool stores_two = false;
+template <class U, class V>
+inline constexpr bool
+    stores_two<U, V, std::void_t<decltype(Storage<U>::two(std::declval<V>(), std::declval<V>()))>> = true;
+/// Those of them, one after the other.
+template <class U, class V> SIMDNORM_INLINE void store_two(U* p, V a, V b) {
+  const auto both = Storage<U>::two(a, b).value;
+  std::memcpy(p, &both, sizeof both);
+}
 template <class V, class U, class = IfConverted<V, U>> SIMDNORM_NOINLINE V load(First lanes, const U* p) {
   U buffer[V::width] = {};
   copy_first<V::width / 2>(buffer, p, lanes.count);

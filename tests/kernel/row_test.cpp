@@ -134,8 +134,38 @@ TYPED_TEST(Rows, VisitsPrepareAndFinishEachColumnOnce) {
       const Index line = 64 / static_cast<Index>(sizeof(T)), whole = (hidden - begin) / line * line;
       check_visit(RowsAlong<T, Arch, 1>{1}, Lines{begin, begin + whole}, hidden);
       check_visit(RowsAlong<T, Arch, 2>{1}, Lines{begin, begin + whole}, hidden);
+      check_visit(RowsAlong<T, Arch, 1>{1}, InTwos<Columns>{{begin, hidden}}, hidden);
+      check_visit(RowsAlong<T, Arch, 2>{1}, InTwos<Columns>{{begin, hidden}}, hidden);
+      const Index twos = (hidden - begin) / (2 * line) * (2 * line);
+      check_visit(RowsAlong<T, Arch, 2>{1}, InTwos<Lines>{{begin, begin + twos}}, hidden);
     }
   }
+}
+
+// Two vectors together are neighbours of one row, the first of them first.
+TYPED_TEST(Rows, VisitedInTwosVectorsAreNeighbours) {
+  using T = typename TypeParam::Scalar;
+  using Arch = typename TypeParam::Architecture;
+  using Block = RowsAlong<T, Arch, 2>;
+  const Index hidden = 6 * Block::width + 1, in_twos = 6 * Block::width;
+  Index next = 0;
+  int part = 0, row = 0;
+  const auto nothing = [](auto...) { return 0; };
+  Block{0}.visit(
+      InTwos<Columns>{{0, hidden}}, nothing,
+      [&](auto at, int) {
+        EXPECT_EQ(at.together, at.column < in_twos ? 2 : 1);
+        EXPECT_EQ(at.lane, part * Block::width);
+        EXPECT_EQ(at.column, next + at.lane);
+        EXPECT_EQ(at.row, row);
+        if (++part < at.together) return;
+        part = 0;
+        if (++row < 2) return;
+        row = 0;
+        next += at.together * Block::width;
+      },
+      nothing);
+  EXPECT_EQ(next, in_twos + Block::width);
 }
 
 TYPED_TEST(Rows, ARowOfABlockIsThatRow) {
@@ -183,6 +213,8 @@ TYPED_TEST(Rows, AbsentParametersAreOnesAndZerosInEveryColumn) {
   for (Index begin : {0, 3})  // of neighbouring vectors too
     block.visit(
         Columns{begin, hidden}, nothing, [&](auto at, int) { check(at); }, nothing);
+  block.visit(
+      InTwos<Columns>{{3, hidden}}, nothing, [&](auto at, int) { check(at); }, nothing);
 }
 
 }  // namespace

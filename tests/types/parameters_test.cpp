@@ -66,6 +66,47 @@ TEST(Parameters, NullPointersOfAType) {
   EXPECT_EQ(first_unlike(literal, typed), -1);
 }
 
+// What a NaN, an infinity or a subnormal number makes of one column changes no other: where two vectors are rounded together too.
+TEST(Parameters, OfRareNumbersReachTheirColumnsAlone) {
+  const Places places = contiguous(3, 107);
+  const RowShape shape = places.shape;
+  const auto in = every_path_of<BFloat16, float>(shape.rows, shape.hidden, 5);
+  for (float rare : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+                     0x1p-130F, -0x1p-149F}) {
+    for (Index place = 0; place < shape.hidden; ++place) {
+      std::vector<float> gamma = in.gamma;
+      gamma[size(place)] = rare;
+      std::vector<float> y_float(in.x.size());
+      std::vector<BFloat16> y = unwritten_array<BFloat16>(places.extent());
+      simdnorm::rms_norm_forward(shape, in.x.data(), gamma.data(), 0x1p-17F, y_float.data());
+      simdnorm::rms_norm_forward(shape, in.x.data(), gamma.data(), 0x1p-17F, y.data());
+      ASSERT_EQ(first_unlike(y, numbers<BFloat16>(y_float)), -1) << rare << " at " << place;
+    }
+  }
+}
+TEST(Parameters, SubnormalGradientsAreRoundedAsOthers) {
+  const Places places = contiguous(3, 107);
+  const RowShape shape = places.shape;
+  const auto in = every_path_of<BFloat16, float>(shape.rows, shape.hidden, 6);
+  for (int exponent : {-120, -126, -135}) {
+    std::vector<float> dy(in.x.size()), dx_float(in.x.size());
+    for (std::size_t i = 0; i < dy.size(); ++i)
+      dy[i] = std::ldexp(static_cast<float>(i % 13) - 6, exponent + static_cast<int>(i % 5));
+    std::vector<BFloat16> dx = unwritten_array<BFloat16>(places.extent());
+    std::vector<RowMoments<float>> moments(size(shape.rows));
+    std::vector<float> y(in.x.size());
+    simdnorm::layer_norm_forward(shape, in.x.data(), in.gamma.data(), in.beta.data(), 0x1p-17F, y.data(),
+                                 moments.data());
+    const auto backward_to = [&](auto* to) {
+      simdnorm::layer_norm_backward(shape, dy.data(), in.x.data(), in.gamma.data(), moments.data(), to,
+                                    static_cast<float*>(nullptr), static_cast<float*>(nullptr));
+    };
+    backward_to(dx_float.data());
+    backward_to(dx.data());
+    ASSERT_EQ(first_unlike(dx, numbers<BFloat16>(dx_float)), -1) << exponent;
+  }
+}
+
 // Infinities of both signs in one column, in rows that are added in float and in rows that are added in double.
 TEST(Parameters, GradientsInDoubleHaveTheCanonicalNaN) {
   constexpr Index rows = 9, hidden = 37;

@@ -29,7 +29,7 @@ SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_r
   const typename Statistic::template InputGradient<Rows> input_gradient(rows, moments, means);
   using Sums = typename Gradient::template Column<Rows>;
   rows.visit(
-      columns,
+      in_order_of(dx_values, columns),
       [&](auto column) SIMDNORM_INLINE_LAMBDA {
         return std::pair{scale.at(rows, column), Sums{}};
       },

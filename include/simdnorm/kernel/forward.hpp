@@ -28,16 +28,17 @@ SIMDNORM_NOINLINE void normalize(Rows rows, Range columns, const Source& source_
                                  const Sink& sink_of_rows) {
   const Source source = source_of_rows;
   const Epilogue epilogue = epilogue_of_rows;
-  auto sink = sink_of_rows.begin(rows);
+  auto sink = begun(sink_of_rows, rows);
   const auto& x = scaled(rows, source, moments);
   const typename Statistic::template Normalizer<Rows> xhat(rows, moments);
   visit(
-      rows, columns, [&](auto column) SIMDNORM_INLINE_LAMBDA { return epilogue.at(rows, column); },
+      rows, in_order_of(sink, columns),
+      [&](auto column) SIMDNORM_INLINE_LAMBDA { return epilogue.at(rows, column); },
       [&](auto at, const auto& map) SIMDNORM_INLINE_LAMBDA {
         sink.store(rows, at, rounded(map(xhat.unrounded(at, x.last(rows, at)))));
       },
       [](auto, const auto&) {});
-  sink.end(rows);
+  ended(sink, rows);
 }
 
 /// The same for rows of which one is scaled or not finite, and then all NaN: row by row.

@@ -47,8 +47,6 @@ template <class U, class I> struct ScatteredRows {
     simd::store(at.lanes, address_in(table, numbers, block, at), values);
     return values;
   }
-  template <class Block> SIMDNORM_INLINE const ScatteredRows& begin(const Block&) const { return *this; }
-  template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
 };
 
 /// As an operand. Made by gathered.

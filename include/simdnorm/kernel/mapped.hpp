@@ -29,8 +29,6 @@ template <class Sink, class Map> struct MappedSink {
     sink.store(block, at, simd::canonical(to_store(result)));
     return result;
   }
-  template <class Block> SIMDNORM_INLINE const MappedSink& begin(const Block&) const { return *this; }
-  template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
   template <class How> auto written(How how) const {
     return MappedSink<Written<Sink, How>, std::decay_t<decltype(ahead(map, how.rows_ahead))>>{
         sink.written(how), ahead(map, how.rows_ahead)};

@@ -69,8 +69,6 @@ template <class Q> struct TensorQuantized {
       store_codes(at.lanes, block.address(operand, at), Codes<Q>::of(scaled));
     }
   }
-  template <class Block> SIMDNORM_INLINE const TensorQuantized& begin(const Block&) const { return *this; }
-  template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
 };
 
 // --- one scale a row, which the largest |y| of the row gives ---
@@ -134,8 +132,6 @@ template <class Q, class RowValues> struct ScaledCodes {
   SIMDNORM_INLINE void store(const Rows& rows, At<Lanes> at, typename Rows::Vector values) const {
     store_codes(at.lanes, rows.address(operand, at), Codes<Q>::of(values * inverse(at)));
   }
-  template <class Rows> SIMDNORM_INLINE const ScaledCodes& begin(const Rows&) const { return *this; }
-  template <class Rows> SIMDNORM_INLINE void end(const Rows&) const {}
 };
 
 /// The scale of a row, and 1/scale. A row with a NaN or an infinity has scale NaN; of any other it is a normal number, also
@@ -190,12 +186,12 @@ struct QuantizingWriter {
 /// Some columns of some rows, as they are, to a sink.
 template <class Rows, class Range, class Source, class Sink>
 SIMDNORM_NOINLINE void copy(Rows rows, Range columns, const Source& source, const Sink& sink_of_rows) {
-  auto sink = sink_of_rows.begin(rows);
+  auto sink = begun(sink_of_rows, rows);
   rows.visit(
       columns, [](auto) { return 0; },
       [&](auto at, int) SIMDNORM_INLINE_LAMBDA { sink.store(rows, at, source.load(rows, at)); },
       [](auto, int) {});
-  sink.end(rows);
+  ended(sink, rows);
 }
 template <class Y, class Codes, class Executor>
 void quantize_rows(RowShape shape, const Strided<const Y>& y, const Codes& codes, Executor&& executor) {

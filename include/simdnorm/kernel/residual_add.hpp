@@ -20,8 +20,6 @@ template <class Sink, class Addend> struct AddedSink {
   SIMDNORM_INLINE auto store(const Block& block, At<Lanes> at, typename Block::Vector values) {
     return sink.store(block, at, simd::canonical(addend.last(block, at) + values));
   }
-  template <class Block> SIMDNORM_INLINE const AddedSink& begin(const Block&) const { return *this; }
-  template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
   template <class How> auto written(How how) const {
     return AddedSink<Written<Sink, How>, FetchedRows<Addend>>{sink.written(how), {addend, how.rows_ahead}};
   }

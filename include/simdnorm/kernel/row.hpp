@@ -15,6 +15,7 @@
 #include "../cache.hpp"
 #include "../extended.hpp"
 #include "../storage.hpp"
+#include "parameter.hpp"
 
 namespace simdnorm {
 
@@ -22,44 +23,23 @@ inline constexpr int fold_lanes = 16;
 inline constexpr int fold_step = 4 * fold_lanes;  // columns that are added at once
 
 /// Where a vector lies in some rows: `lanes` of it are meant; its first element is column `column` of the
-/// row `row` among them, and `lane` on in the columns, at most sixteen, that are visited together.
+/// row `row` among them, and `lane` on in the columns of as many vectors as are visited `together`, one after the other.
 template <class Lanes> struct At {
   Lanes lanes;
   Index column;
   int row;
   int lane = 0;
+  int together = 1;
 };
 
-/// The columns [begin, end); and such a range of a whole number of cache lines.
+/// The columns [begin, end); such a range of a whole number of cache lines; and either visited two vectors at a time.
 struct Columns {
   Index begin, end;
 };
 struct Lines {
   Index begin, end;
 };
-
-/// A learned array (hidden). One that is absent is 16 equal numbers read again and again, which multiply or
-/// add without changing a value, so that no kernel is compiled twice for it.
-template <class P> struct Parameter {
-  const P* values;
-  Index mask;  // of the column: all bits, or none where the array is absent
-};
-template <class P> struct EqualNumbers {
-  alignas(64) P values[static_cast<std::size_t>(fold_lanes)] = {};
-  constexpr explicit EqualNumbers(P number) {
-    for (P& value : values) value = number;
-  }
-};
-template <class P, int Number> SIMDNORM_INLINE Parameter<P> parameter_or(const P* values) {
-  if (values != nullptr) return {values, -1};
-  if constexpr (simd::is_narrow<P>) {
-    static const EqualNumbers<P> absent(simd::narrow_number<P>(Number));
-    return {absent.values, 0};
-  } else {
-    static constexpr EqualNumbers<P> absent(P{Number});
-    return {absent.values, 0};
-  }
-}
+template <class Range> struct InTwos : Range {};
 
 // --- the tree of a fold ---
 
@@ -116,21 +96,25 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   template <class Prepare, class Each, class Finish>
   SIMDNORM_INLINE void visit(Columns range, const Prepare& prepare, const Each& each,
                              const Finish& finish) const {
-    Index c = range.begin;
-    if constexpr (Rows == 1) {  // one row by itself does not hide the arithmetic of indices
-      c += (range.end - c) / step * step;
-      visit(Lines{range.begin, c}, prepare, each, finish);
-    }
-    columns(c, range.end, [&](auto column) SIMDNORM_INLINE_LAMBDA {
-      visit_at(column.lanes, column.column, std::integer_sequence<int, 0>{}, prepare, each, finish);
-    });
+    // One row by itself does not hide the arithmetic of indices.
+    const Index c = Rows == 1 ? visit_by<step>(range, prepare, each, finish) : range.begin;
+    visit_by_one(c, range.end, prepare, each, finish);
+  }
+  template <class Prepare, class Each, class Finish>
+  SIMDNORM_INLINE void visit(InTwos<Columns> range, const Prepare& prepare, const Each& each,
+                             const Finish& finish) const {
+    visit_by_one(visit_by<2 * width>(range, prepare, each, finish), range.end, prepare, each, finish);
   }
   /// The same, step by step: two vectors of a row one after the other, or one that fills a cache line by itself.
   template <class Prepare, class Each, class Finish>
   SIMDNORM_INLINE void visit(Lines range, const Prepare& prepare, const Each& each,
                              const Finish& finish) const {
-    for (Index c = range.begin; c < range.end; c += step)
-      visit_at(simd::All{}, c, std::make_integer_sequence<int, step / width>{}, prepare, each, finish);
+    visit_by<step>(range, prepare, each, finish);
+  }
+  template <class Prepare, class Each, class Finish>
+  SIMDNORM_INLINE void visit(InTwos<Lines> range, const Prepare& prepare, const Each& each,
+                             const Finish& finish) const {
+    visit_by<2 * width>(range, prepare, each, finish);
   }
 
   template <class U, class Lanes> SIMDNORM_INLINE U* address(const Strided<U>& operand, At<Lanes> at) const {
@@ -180,11 +164,27 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   static constexpr int step = std::min(2 * width, line);  // columns at once
   static_assert(step % width == 0 && line % step == 0);
 
+  /// `AtOnce` columns at a time as long as there are so many. Returns the first that is left.
+  template <int AtOnce, class Range, class Prepare, class Each, class Finish>
+  SIMDNORM_INLINE Index visit_by(Range range, const Prepare& prepare, const Each& each,
+                                 const Finish& finish) const {
+    Index c = range.begin;
+    for (; c + AtOnce <= range.end; c += AtOnce)
+      visit_at(simd::All{}, c, std::make_integer_sequence<int, AtOnce / width>{}, prepare, each, finish);
+    return c;
+  }
+  template <class Prepare, class Each, class Finish>
+  SIMDNORM_INLINE void visit_by_one(Index c, Index end, const Prepare& prepare, const Each& each,
+                                    const Finish& finish) const {
+    columns(c, end, [&](auto column) SIMDNORM_INLINE_LAMBDA {
+      visit_at(column.lanes, column.column, std::integer_sequence<int, 0>{}, prepare, each, finish);
+    });
+  }
   template <class Lanes, int... Part, class Prepare, class Each, class Finish>
   SIMDNORM_INLINE void visit_at(Lanes lanes, Index c, std::integer_sequence<int, Part...>,
                                 const Prepare& prepare, const Each& each, const Finish& finish) const {
     const auto at = [&](int part, int r) SIMDNORM_INLINE_LAMBDA {
-      return At<Lanes>{lanes, c + part * width, r, part * width};
+      return At<Lanes>{lanes, c + part * width, r, part * width, sizeof...(Part)};
     };
     decltype(prepare(at(0, 0))) prepared[sizeof...(Part)] = {prepare(at(Part, 0))...};
     simd::unroll<Rows>([&](auto r) SIMDNORM_INLINE_LAMBDA { (each(at(Part, r), prepared[Part]), ...); });

@@ -13,32 +13,62 @@ struct ThroughCaches {
   Index rows_ahead;
 };
 
-/// Whole cache lines of rows, past the caches. Of two vectors that are a line the first is kept until the second comes: lines of
-/// several arrays that are written in turns must not be written in parts, which may cost several times as much.
+/// Whole cache lines of rows, past the caches. Of two vectors that are a line, or cost less together, the first is kept until the
+/// second comes: lines of several arrays that are written in turns must not be written in parts, which may cost several times as much.
 template <class U, class Vector> struct StreamedLines {
   static constexpr bool in_halves = sizeof(U) == sizeof(typename Vector::Scalar) &&
                                     2 * Vector::width * static_cast<int>(sizeof(U)) == simd::cache_line;
+  static constexpr bool in_twos = in_halves || simd::stores_two<U, Vector>;
   Strided<U> operand;
   Vector first = {};
 
   template <class Rows> SIMDNORM_INLINE auto store(const Rows& rows, At<simd::All> at, Vector values) {
-    if (in_halves && at.lane == 0) {
+    if (!in_twos || at.together != 2) {
+      simd::stream(rows.address(operand, at), values);
+    } else if (at.lane == 0) {
       first = values;
     } else {
-      U* const p = rows.address(operand, at);
-      if constexpr (in_halves) simd::stream(p - Vector::width, first);
-      simd::stream(p, values);
+      simd::stream_two(rows.address(operand, at) - Vector::width, first, values);
     }
     return values;
   }
-  template <class Rows> SIMDNORM_INLINE const StreamedLines& begin(const Rows&) const { return *this; }
-  template <class Rows> SIMDNORM_INLINE void end(const Rows&) const {}
 };
 
+/// Rows as they lie in memory, of a type of which two vectors cost less to store together.
+template <class U, class Vector> struct StoredInTwos {
+  Strided<U> operand;
+  Vector first = {};
+
+  template <class Rows, class Lanes>
+  SIMDNORM_INLINE auto store(const Rows& rows, At<Lanes> at, Vector values) {
+    if (at.together != 2) {
+      simd::store(at.lanes, rows.address(operand, at), values);
+    } else if (at.lane == 0) {
+      first = values;
+    } else {
+      simd::store_two(rows.address(operand, at) - Vector::width, first, values);
+    }
+    return values;
+  }
+};
+
+/// The columns in the order in which such a sink is best given them.
+template <class Sink, class Range> SIMDNORM_INLINE Range in_order_of(const Sink& /*sink*/, Range columns) {
+  return columns;
+}
+template <class U, class Vector>
+SIMDNORM_INLINE InTwos<Columns> in_order_of(const StoredInTwos<U, Vector>& /*sink*/, Columns columns) {
+  return {columns};
+}
+template <class U, class Vector, class = std::enable_if_t<simd::stores_two<U, Vector>>>
+SIMDNORM_INLINE InTwos<Lines> in_order_of(const StreamedLines<U, Vector>& /*sink*/, Lines lines) {
+  return {lines};
+}
+
 /// Rows as they lie in memory. A sink has store(block, at, values), which returns what it stored, as it was before it was rounded
-/// to its type, or more (factors.hpp). One of forward has begin(block), which gives the sink for
-/// these rows, and end(block) after the last of its values. One for rows beyond the caches has written(how), the sink that writes
-/// them so; to write past the caches it also has `operand`, whose lines they are (LinesOf).
+/// to its type, or more (factors.hpp). It may have begin(block), which gives the sink for some columns of these rows, and that one
+/// end(block), after the last of them (begun, ended). One for rows beyond the caches has written(how), the sink that writes them
+/// so; to write past the caches it also has `operand`, whose lines they are (LinesOf).
 template <class U> struct StoredRows {
   Strided<U> operand;
 
@@ -47,11 +77,37 @@ template <class U> struct StoredRows {
     simd::store(at.lanes, block.address(operand, at), values);
     return values;
   }
-  template <class Block> SIMDNORM_INLINE const StoredRows& begin(const Block&) const { return *this; }
-  template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
+  template <class Block,
+            class = std::enable_if_t<!Block::across && simd::stores_two<U, typename Block::Vector>>>
+  SIMDNORM_INLINE StoredInTwos<U, typename Block::Vector> begin(const Block&) const {
+    return {operand};
+  }
   template <class V> StreamedLines<U, V> written(PastCaches<V>) const { return {operand}; }
   const StoredRows& written(ThroughCaches) const { return *this; }
 };
+
+template <class Sink, class Block, class = void> inline constexpr bool has_begin = false;
+template <class Sink, class Block>
+inline constexpr bool has_begin<
+    Sink, Block, std::void_t<decltype(std::declval<const Sink&>().begin(std::declval<const Block&>()))>> =
+    true;
+template <class Sink, class Block, class = void> inline constexpr bool has_end = false;
+template <class Sink, class Block>
+inline constexpr bool
+    has_end<Sink, Block, std::void_t<decltype(std::declval<Sink&>().end(std::declval<const Block&>()))>> =
+        true;
+
+/// The sink for some columns of a block, before the first of them.
+template <class Sink, class Block> SIMDNORM_INLINE auto begun(const Sink& sink, const Block& block) {
+  if constexpr (has_begin<Sink, Block>) {
+    return sink.begin(block);
+  } else {
+    return sink;
+  }
+}
+template <class Sink, class Block> SIMDNORM_INLINE void ended(Sink& sink, const Block& block) {
+  if constexpr (has_end<Sink, Block>) sink.end(block);
+}
 
 /// What a sink is for rows beyond the caches.
 template <class Sink, class How>
@@ -78,7 +134,7 @@ SIMDNORM_INLINE auto scaled_sink(const Block& block, const Sink& sink, const Row
     return ScaledSink<Sink, typename Block::RowValues>{sink,
                                                        block.row_values(moments, &RowMoments<T>::scale)};
   } else {
-    return sink;
+    return begun(sink, block);
   }
 }
 
@@ -92,10 +148,9 @@ template <class Sink> struct CanonicalSink {
     return sink.store(block, at, canonical(values));
   }
   template <class Block> SIMDNORM_INLINE auto begin(const Block& block) const {
-    using Begun = std::decay_t<decltype(sink.begin(block))>;
-    return CanonicalSink<Begun>{sink.begin(block)};
+    return CanonicalSink<decltype(begun(sink, block))>{begun(sink, block)};
   }
-  template <class Block> SIMDNORM_INLINE void end(const Block& block) const { sink.end(block); }
+  template <class Block> SIMDNORM_INLINE void end(const Block& block) { ended(sink, block); }
 };
 
 /// Where the moments of the rows go: (rows), or nullptr where nobody asked for them.

@@ -42,8 +42,6 @@ template <class First, class Second> struct TwoSinks {
     second.store(block, at, values.second);
     return values;
   }
-  template <class Block> SIMDNORM_INLINE const TwoSinks& begin(const Block&) const { return *this; }
-  template <class Block> SIMDNORM_INLINE void end(const Block&) const {}
   template <class How> auto written(How how) const {
     return TwoSinks<Written<First, How>, Written<Second, How>>{first.written(how), second.written(how)};
   }
