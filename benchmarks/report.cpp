@@ -5,6 +5,7 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -37,6 +38,8 @@ Measures simdnorm against plain loops, Eigen expressions and memcpy, and prints 
 
   --json FILE                  also writes all figures, each round by itself, as Google Benchmark's JSON
   --data FILE                  the real input; the format is that of tests/data/ln0.bin, the default
+  --offset BYTES               the arrays begin so many bytes after a cache line, a multiple of 8 below 64; the default is 0,
+                               arrays of malloc and std::vector begin 16 bytes after one
   --benchmark_filter=REGEX     only rows whose name matches, say layer_norm_backward/BERT-base
   --benchmark_repetitions=N    rounds (7)
   --benchmark_min_time=SECONDS of one measurement in a round (0.01)
@@ -44,7 +47,7 @@ Measures simdnorm against plain loops, Eigen expressions and memcpy, and prints 
 )";
 
 struct Options {
-  std::string json, data, filter = ".";
+  std::string json, data, offset = "0", filter = ".";
   bool help = false;
   std::vector<std::string> others;
 };
@@ -69,11 +72,21 @@ Options parse(int argc, char** argv) {
     } else if (takes("--benchmark_out_format", format)) {
       if (format != "json") throw std::runtime_error("only json can be written");
     } else if (!takes("--json", options.json) && !takes("--benchmark_out", options.json) &&
-               !takes("--data", options.data) && !takes("--benchmark_filter", options.filter)) {
+               !takes("--data", options.data) && !takes("--offset", options.offset) &&
+               !takes("--benchmark_filter", options.filter)) {
       options.others.push_back(argument);
     }
   }
   return options;
+}
+
+bench::Index offset_of(const std::string& text) {
+  bench::Index bytes = -1;
+  const char* const end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, bytes);
+  if (error != std::errc{} || stopped != end || bytes < 0 || bytes > 63 || bytes % 8 != 0)
+    throw std::runtime_error("--offset must be a multiple of 8 from 0 to 56 but is " + text);
+  return bytes;
 }
 
 /// One line of the table: an operation on a shape, and how long each candidate took, in seconds.
@@ -228,6 +241,8 @@ void print_heading(int cpu, int rounds) {
       "all\n"
       "             calls use the same arrays, so that what fits into a cache is found there\n",
       rounds);
+  if (Arena::offset != 0)
+    std::printf("  arrays     begin %lld bytes after a cache line\n", static_cast<long long>(Arena::offset));
   std::printf("  naive      plain scalar loops\n");
   std::printf("  Eigen      the faster of a Tensor and an Array expression\n");
   std::printf("  speedup    simdnorm against the faster of naive and Eigen\n");
@@ -267,6 +282,7 @@ int run(int argc, char** argv) {
     std::fputs(usage, stdout);
     return 0;
   }
+  Arena::offset = offset_of(options.offset);
 #if defined(SIMDNORM_DATA_DIR)
   if (options.data.empty()) options.data = SIMDNORM_DATA_DIR "/ln0.bin";
 #endif
@@ -340,6 +356,7 @@ int run(int argc, char** argv) {
   benchmark::AddCustomContext("cpu", cpu_model());
   benchmark::AddCustomContext("compiler", compiler());
   benchmark::AddCustomContext("instruction_set", instruction_set());
+  benchmark::AddCustomContext("offset", options.offset);
   Figures figures(options.json);
   Progress progress(jobs.size());
   std::vector<Row> rows;
