@@ -96,8 +96,9 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   template <class Prepare, class Each, class Finish>
   SIMDNORM_INLINE void visit(Columns range, const Prepare& prepare, const Each& each,
                              const Finish& finish) const {
-    // One row by itself does not hide the arithmetic of indices.
-    const Index c = Rows == 1 ? visit_by<step>(range, prepare, each, finish) : range.begin;
+    Index c = range.begin;
+    if constexpr (Rows == 1)  // one row by itself does not hide the arithmetic of indices
+      c = visit_by<step>(range, prepare, each, finish);
     visit_by_one(c, range.end, prepare, each, finish);
   }
   template <class Prepare, class Each, class Finish>

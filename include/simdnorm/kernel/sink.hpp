@@ -60,7 +60,9 @@ template <class U, class Vector>
 SIMDNORM_INLINE InTwos<Columns> in_order_of(const StoredInTwos<U, Vector>& /*sink*/, Columns columns) {
   return {columns};
 }
-template <class U, class Vector, class = std::enable_if_t<simd::stores_two<U, Vector>>>
+template <class U, class Vector,
+          class = std::enable_if_t<simd::stores_two<U, Vector> &&
+                                   simd::cache_line % (2 * Vector::width * Index{sizeof(U)}) == 0>>
 SIMDNORM_INLINE InTwos<Lines> in_order_of(const StreamedLines<U, Vector>& /*sink*/, Lines lines) {
   return {lines};
 }
