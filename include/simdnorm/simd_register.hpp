@@ -181,8 +181,8 @@ template <int Half, class T> SIMDNORM_INLINE void copy_first(T* to, const T* fro
 }
 
 /// Loads and stores of the first `count` elements, the others read as 0: through a buffer; of x86 loads by masked instructions,
-/// stores by one of each power of two. (A masked store takes the line that it reaches into without writing there, which must go
-/// back to memory if the next row's lines go past the caches.) Chosen by the type of the register that the last argument points to.
+/// stores by one of each power of two. (A masked store that reaches into a line which is written past the caches next costs several
+/// times as much: benchmarks/README.md.) Chosen by the type of the register that the last argument points to.
 template <class R, class T>
 SIMDNORM_NOINLINE typename R::type load_first(const T* p, int count, const void*) {
   T buffer[R::width] = {};

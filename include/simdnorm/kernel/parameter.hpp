@@ -10,8 +10,8 @@ namespace simdnorm {
 
 inline constexpr int columns_at_once = 32;  // no more are visited together: two of the widest vectors
 
-/// A learned array (hidden). One that is absent is so many equal numbers read again and again, which
-/// multiply or add without changing a value, so that no kernel is compiled twice for it.
+/// A learned array (hidden). One that is absent is columns_at_once equal numbers, read again and again, which multiply or add
+/// without changing a value, so that no kernel is compiled twice for it.
 template <class P> struct Parameter {
   const P* values;
   Index mask;  // of the column: all bits, or none where the array is absent
