@@ -42,6 +42,20 @@
 #define SIMDNORM_UNLIKELY(condition) (condition)
 #endif
 
+// A kernel, the loops that it is made of, which call what they are given, and the bodies of these, lambdas: all become one
+// function. g++ optimizes what is always inlined by itself and once more wherever it was inlined, so that the levels of a loop
+// would cost most of the time to compile it; it flattens the kernel instead. (What is always inlined must then call no loop: g++
+// would come to it before the loop's own code.)
+#if defined(__GNUC__) && !defined(__clang__)
+#define SIMDNORM_KERNEL __attribute__((noinline, flatten))
+#define SIMDNORM_LOOP inline
+#define SIMDNORM_BODY
+#else
+#define SIMDNORM_KERNEL SIMDNORM_NOINLINE
+#define SIMDNORM_LOOP SIMDNORM_INLINE
+#define SIMDNORM_BODY SIMDNORM_INLINE_LAMBDA
+#endif
+
 // What happens to a wrong argument: SIMDNORM_FAIL(message), given a std::string, must not return. It may be
 // defined before the first include.
 #ifndef SIMDNORM_FAIL

@@ -36,7 +36,7 @@ struct First {
 template <class V> constexpr int count_of(All) { return V::width; }
 template <class V> constexpr int count_of(First lanes) { return lanes.count; }
 /// Calls f(lanes) for the first `count` >= 1 elements of a V, or for all of them if there are no more.
-template <class V, class F> SIMDNORM_INLINE void with_lanes(int count, const F& f) {
+template <class V, class F> SIMDNORM_LOOP void with_lanes(int count, const F& f) {
   if (count >= V::width) {
     f(All{});
   } else {
@@ -147,6 +147,13 @@ template <class F, int... I> SIMDNORM_INLINE void unroll(F&& f, std::integer_seq
 /// registers.
 template <int Count, class F> SIMDNORM_INLINE void unroll(F&& f) {
   unroll(f, std::make_integer_sequence<int, Count>{});
+}
+template <class F, int... I> SIMDNORM_LOOP void unroll_body(F&& f, std::integer_sequence<int, I...>) {
+  (f(std::integral_constant<int, I>{}), ...);
+}
+/// The same for the body of a loop.
+template <int Count, class F> SIMDNORM_LOOP void unroll_body(F&& f) {
+  unroll_body(f, std::make_integer_sequence<int, Count>{});
 }
 
 }  // namespace simdnorm::simd

@@ -204,7 +204,7 @@ TYPED_TEST(Fold, LoadsNoRowsButThoseThatAreMeant) {
   using T = typename TypeParam::Scalar;
   using Arch = typename TypeParam::Architecture;
   using V = simd::Vector<double, Arch>;
-  const T values[] = {1, 2, 3, 4, 5, 6, 7, 8};  // rows of one column
+  const T values[16] = {1, 2, 3, 4, 5, 6, 7, 8};  // rows of one column, and 0 where no row is
   const LoadedRows<T> source{{values, 1, 1}};
   SumsOf<BlockAlong<T, Arch>, 1> sums;
   BlockAlong<T, Arch>{0, 8}.folded([&](const auto& row, int r) {

@@ -170,12 +170,12 @@ template <class T, class R, class U> ComputedFirst<R, U> source_of(const KeptInR
   return {{read_rows({}, a.y)}, a.rows, {a.y}};
 }
 template <class Block, class Rows, class U>
-SIMDNORM_NOINLINE void compute(Block block, Index hidden, const ComputedFirst<Rows, U>& source) {
+SIMDNORM_KERNEL void compute(Block block, Index hidden, const ComputedFirst<Rows, U>& source) {
   const Rows computed = source.rows;
   const StoredRows<U> y = source.y;
-  block.folded([&](const auto& rows, int) SIMDNORM_INLINE_LAMBDA {
-    rows.columns(0, hidden, [&](auto column) SIMDNORM_INLINE_LAMBDA {
-      rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA { y.store(rows, at, computed.load(rows, at)); });
+  block.folded([&](const auto& rows, int) SIMDNORM_BODY {
+    rows.columns(0, hidden, [&](auto column) SIMDNORM_BODY {
+      rows.rows(column, [&](auto at) SIMDNORM_BODY { y.store(rows, at, computed.load(rows, at)); });
     });
   });
 }

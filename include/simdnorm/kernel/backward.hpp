@@ -14,10 +14,10 @@ namespace simdnorm {
 /// dx for some columns of some rows, and what they add to `totals`.
 template <class Statistic, class Gradient, class Rows, class Range, class Dy, class X, class Scale, class Dx,
           class T, class Totals>
-SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_rows, const X& x_of_rows,
-                                     const Scale& scale_of_rows, const RowMoments<T>* moments,
-                                     const typename Statistic::Means* means, const Dx& dx_of_rows,
-                                     const Totals& totals_of_rows) {
+SIMDNORM_KERNEL void differentiate(Rows rows, Range columns, const Dy& dy_of_rows, const X& x_of_rows,
+                                   const Scale& scale_of_rows, const RowMoments<T>* moments,
+                                   const typename Statistic::Means* means, const Dx& dx_of_rows,
+                                   const Totals& totals_of_rows) {
   const Dy dy = dy_of_rows;
   const X x = x_of_rows;
   const Scale scale = scale_of_rows;
@@ -30,10 +30,10 @@ SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_r
   using Sums = typename Gradient::template Column<Rows>;
   rows.visit(
       in_order_of(dx_values, columns),
-      [&](auto column) SIMDNORM_INLINE_LAMBDA {
+      [&](auto column) SIMDNORM_BODY {
         return std::pair{scale.at(rows, column), Sums{}};
       },
-      [&](auto at, auto& prepared) SIMDNORM_INLINE_LAMBDA {
+      [&](auto at, auto& prepared) SIMDNORM_BODY {
         auto& [scaled, sums] = prepared;
         const auto gradient = dy.last(rows, at);
         const auto x_at = values.last(rows, at);
@@ -51,7 +51,7 @@ SIMDNORM_NOINLINE void differentiate(Rows rows, Range columns, const Dy& dy_of_r
         sums.add(totals, rows, at, stored);
         store_more();
       },
-      [&](auto column, const auto& prepared) SIMDNORM_INLINE_LAMBDA { prepared.second.end(totals, column); });
+      [&](auto column, const auto& prepared) SIMDNORM_BODY { prepared.second.end(totals, column); });
 }
 
 /// dx of these rows can be differentiated at full speed: no row is scaled, and none will be NaN.
@@ -84,7 +84,7 @@ SIMDNORM_COLD void differentiate_rare(const Statistic& statistic, Rows rows, con
   typename Statistic::Means means[Rows::capacity];
   for (int r = 0; r < rows.count(); ++r)
     find_means(statistic, rows.row(r), spans, dy, x, scale, moments + r, means + r);
-  differentiate<Statistic, Gradient>(scalable(rows), Columns{0, spans.hidden}, dy, x, scale, moments, means,
+  differentiate<Statistic, Gradient>(rows, Columns{0, spans.hidden}, dy, x, scale, moments, means,
                                      CanonicalSink<Dx>{dx}, totals);
 }
 
@@ -108,8 +108,8 @@ Index backward(RowShape shape, const Statistic& statistic, const Dy& dy, const X
         block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
           const RowMoments<T>* of_rows = of_block + first;
           if (SIMDNORM_UNLIKELY(!all_ordinary(of_rows, means + first, rows.count()))) {
-            differentiate_rare<Gradient>(statistic, rows, threads.spans, dy_of_block, x, scale, of_rows, dx,
-                                         totals);
+            differentiate_rare<Gradient>(statistic, scalable(rows), threads.spans, dy_of_block, x, scale,
+                                         of_rows, rare_sink(dx), totals);
           } else {
             write_spans(threads.spans, writer, rows, dx,
                         [&](auto columns, const auto& part, const auto& read) {

@@ -20,7 +20,7 @@ template <class T, class Arch> struct BlockAlong {
   int count() const { return row_count; }
   RowsAcross<T, Arch> row(int r) const { return {first_row + r, first_row + r, 0, 1}; }
   /// Calls f(rows, r) for the rows to be folded together, of which the first is row r of the block: one.
-  template <class F> SIMDNORM_INLINE void folded(F&& f) const {
+  template <class F> SIMDNORM_LOOP void folded(F&& f) const {
     for (int r = 0; r < row_count; ++r) f(RowsAlong<T, Arch, 1>{first_row + r}, r);
   }
   /// The same for rows to be mapped together, `Rows` at once, which share each load of gamma and beta.

@@ -88,16 +88,15 @@ template <class Source> struct ReadBefore : Source {
 };
 /// Reads all columns of a block for the first time.
 template <class Block, class Source>
-SIMDNORM_NOINLINE void read_first(Block block, const Source& source, Index hidden) {
+SIMDNORM_KERNEL void read_first(Block block, const Source& source, Index hidden) {
   using T = typename Block::Scalar;
   using V = simd::Vector<T, typename Block::Architecture>;
   const auto first = source.first();
   V poison = V::broadcast(T(0));  // NaN as soon as one number is Inf or NaN
-  block.folded([&](const auto& rows, int) SIMDNORM_INLINE_LAMBDA {
-    rows.columns(0, hidden, [&](auto column) SIMDNORM_INLINE_LAMBDA {
-      rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA {
-        poison = poison + first.load(rows, at) * V::broadcast(T(0));
-      });
+  block.folded([&](const auto& rows, int) SIMDNORM_BODY {
+    rows.columns(0, hidden, [&](auto column) SIMDNORM_BODY {
+      rows.rows(column,
+                [&](auto at) SIMDNORM_BODY { poison = poison + first.load(rows, at) * V::broadcast(T(0)); });
     });
   });
   if (SIMDNORM_UNLIKELY(!simd::in_order(simd::All{}, poison, poison))) {

@@ -14,11 +14,9 @@ template <int Sums, int Chains, class One> struct EachColumn {
   static constexpr int sums = Sums, chains = Chains;
   One one;
 
-  template <class Lanes, class Sum> SIMDNORM_INLINE void add_one(At<Lanes> at, Sum* sum) const {
-    one(at, sum);
-  }
-  template <class Lanes, class Sum> SIMDNORM_INLINE void add_four(At<Lanes> at, Sum* sum) const {
-    simd::unroll<4>([&](auto k) SIMDNORM_INLINE_LAMBDA {
+  template <class Lanes, class Sum> SIMDNORM_LOOP void add_one(At<Lanes> at, Sum* sum) const { one(at, sum); }
+  template <class Lanes, class Sum> SIMDNORM_LOOP void add_four(At<Lanes> at, Sum* sum) const {
+    simd::unroll_body<4>([&](auto k) SIMDNORM_BODY {
       one(At<Lanes>{at.lanes, at.column + k * fold_lanes, at.row, at.lane}, sum + k % Chains * Sums);
     });
   }
@@ -36,12 +34,12 @@ template <int Sums, class Term> struct FourAtOnce {
   static constexpr int sums = Sums, chains = 1;
   Term term;
 
-  template <class Lanes, class Sum> SIMDNORM_INLINE void add_one(At<Lanes> at, Sum* sum) const {
+  template <class Lanes, class Sum> SIMDNORM_LOOP void add_one(At<Lanes> at, Sum* sum) const {
     const auto e = term(at);
     for (std::size_t s = 0; s < static_cast<std::size_t>(Sums); ++s) sum[s].add(simd::as_doubles(e.sum[s]));
   }
-  template <class Lanes, class Sum> SIMDNORM_INLINE void add_four(At<Lanes> at, Sum* sum) const {
-    const auto e = [&](int k) SIMDNORM_INLINE_LAMBDA {
+  template <class Lanes, class Sum> SIMDNORM_LOOP void add_four(At<Lanes> at, Sum* sum) const {
+    const auto e = [&](int k) SIMDNORM_BODY {
       return term(At<Lanes>{at.lanes, at.column + k * fold_lanes, at.row, at.lane});
     };
     const auto e0 = e(0), e1 = e(1), e2 = e(2), e3 = e(3);
@@ -154,19 +152,19 @@ template <class T, class Arch, int Sums, int Rows> class SumsAlong {
 /// The sums of what `add` adds over columns of a contiguous row, from one on that a step may begin with, as those of row r of
 /// `sums`.
 template <class T, class Arch, int Sums, int Rows, class Add>
-SIMDNORM_INLINE void fold(const RowsAlong<T, Arch, 1>& row, Columns columns, const Add& add,
-                          SumsAlong<T, Arch, Sums, Rows>& sums, int r) {
+SIMDNORM_LOOP void fold(const RowsAlong<T, Arch, 1>& row, Columns columns, const Add& add,
+                        SumsAlong<T, Arch, Sums, Rows>& sums, int r) {
   constexpr int width = std::decay_t<decltype(row)>::width, parts = fold_lanes / width;
   VectorSum<T, Arch> lanes[static_cast<std::size_t>(parts)][static_cast<std::size_t>(Sums * Add::chains)];
   const Index hidden = columns.end;
   Index c = columns.begin;
   for (; c + fold_step <= hidden; c += fold_step) {
-    simd::unroll<parts>([&](auto part) SIMDNORM_INLINE_LAMBDA {
+    simd::unroll_body<parts>([&](auto part) SIMDNORM_BODY {
       add.add_four(At<simd::All>{{}, c + part * width, 0, part * width}, lanes[part]);
     });
   }
   for (; c < hidden; c += fold_lanes) {
-    simd::unroll<parts>([&](auto part) SIMDNORM_INLINE_LAMBDA {
+    simd::unroll_body<parts>([&](auto part) SIMDNORM_BODY {
       const Index column = c + part * width;
       if (column + width <= hidden) {
         add.add_one(At<simd::All>{{}, column, 0, part * width}, lanes[part]);
@@ -240,14 +238,14 @@ template <class T, class Arch, int Sums> class SumsAcross {
 
 /// The same for each of rows side by side.
 template <class T, class Arch, int Sums, class Add>
-SIMDNORM_INLINE void fold(const RowsAcross<T, Arch>& rows, Columns columns, const Add& add,
-                          SumsAcross<T, Arch, Sums>& sums, int /*r*/) {
+SIMDNORM_LOOP void fold(const RowsAcross<T, Arch>& rows, Columns columns, const Add& add,
+                        SumsAcross<T, Arch, Sums>& sums, int /*r*/) {
   constexpr int words = Extended<T>::words, capacity = RowsAcross<T, Arch>::capacity;
   constexpr int slots = Sums * Add::chains;
   alignas(64) double lanes[static_cast<std::size_t>(capacity * slots * fold_lanes * words)];
   const Index count = rows.slots(slots);
   std::fill(lanes, lanes + count * words, 0.0);
-  const auto at_lane = [&](int lane, auto at, auto&& add_to) SIMDNORM_INLINE_LAMBDA {
+  const auto at_lane = [&](int lane, auto at, auto&& add_to) SIMDNORM_BODY {
     VectorSum<T, Arch> sum[static_cast<std::size_t>(slots)];
     for (int s = 0; s < slots; ++s) sum[s].load(lanes + rows.slot(s, lane, at.row), count);
     add_to(sum);
@@ -256,15 +254,15 @@ SIMDNORM_INLINE void fold(const RowsAcross<T, Arch>& rows, Columns columns, cons
   Index c = columns.begin;
   for (; c + fold_step <= columns.end; c += fold_step) {
     for (int lane = 0; lane < fold_lanes; ++lane) {
-      rows.rows(At<simd::All>{{}, c + lane, 0}, [&](auto at) SIMDNORM_INLINE_LAMBDA {
-        at_lane(lane, at, [&](auto* sum) SIMDNORM_INLINE_LAMBDA { add.add_four(at, sum); });
+      rows.rows(At<simd::All>{{}, c + lane, 0}, [&](auto at) SIMDNORM_BODY {
+        at_lane(lane, at, [&](auto* sum) SIMDNORM_BODY { add.add_four(at, sum); });
       });
     }
   }
   for (; c < columns.end; ++c) {
     const int lane = static_cast<int>(c % fold_lanes);
-    rows.rows(At<simd::All>{{}, c, 0}, [&](auto at) SIMDNORM_INLINE_LAMBDA {
-      at_lane(lane, at, [&](auto* sum) SIMDNORM_INLINE_LAMBDA { add.add_one(at, sum); });
+    rows.rows(At<simd::All>{{}, c, 0}, [&](auto at) SIMDNORM_BODY {
+      at_lane(lane, at, [&](auto* sum) SIMDNORM_BODY { add.add_one(at, sum); });
     });
   }
   sums.template set<Add::chains>(rows, lanes);

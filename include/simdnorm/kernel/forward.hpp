@@ -14,8 +14,8 @@ namespace simdnorm {
 
 /// The order in which columns are visited is that of their range. (Of others than row.hpp has: rotated.hpp.)
 template <class Rows, class Range, class Prepare, class Each, class Finish>
-SIMDNORM_INLINE void visit(const Rows& rows, Range columns, const Prepare& prepare, const Each& each,
-                           const Finish& finish) {
+SIMDNORM_LOOP void visit(const Rows& rows, Range columns, const Prepare& prepare, const Each& each,
+                         const Finish& finish) {
   rows.visit(columns, prepare, each, finish);
 }
 
@@ -23,37 +23,31 @@ SIMDNORM_INLINE void visit(const Rows& rows, Range columns, const Prepare& prepa
 /// stores to y can then not be taken for changes to them, and what they hold stays in registers. (Passed by value they
 /// would be written and read again for each call.)
 template <class Statistic, class Rows, class Range, class Source, class Epilogue, class Sink, class T>
-SIMDNORM_NOINLINE void normalize(Rows rows, Range columns, const Source& source_of_rows,
-                                 const RowMoments<T>* moments, const Epilogue& epilogue_of_rows,
-                                 const Sink& sink_of_rows) {
+SIMDNORM_KERNEL void normalize(Rows rows, Range columns, const Source& source_of_rows,
+                               const RowMoments<T>* moments, const Epilogue& epilogue_of_rows,
+                               const Sink& sink_of_rows) {
   const Source source = source_of_rows;
   const Epilogue epilogue = epilogue_of_rows;
   auto sink = begun(sink_of_rows, rows);
   const auto& x = scaled(rows, source, moments);
   const typename Statistic::template Normalizer<Rows> xhat(rows, moments);
   visit(
-      rows, in_order_of(sink, columns),
-      [&](auto column) SIMDNORM_INLINE_LAMBDA { return epilogue.at(rows, column); },
-      [&](auto at, const auto& map) SIMDNORM_INLINE_LAMBDA {
-        sink.store(rows, at, rounded(map(xhat.unrounded(at, x.last(rows, at)))));
-      },
+      rows, in_order_of(sink, columns), [&](auto column) SIMDNORM_BODY { return epilogue.at(rows, column); },
+      [&](auto at, const auto& map)
+          SIMDNORM_BODY { sink.store(rows, at, rounded(map(xhat.unrounded(at, x.last(rows, at))))); },
       [](auto, const auto&) {});
   ended(sink, rows);
 }
 
-/// The same for rows of which one is scaled or not finite, and then all NaN: row by row.
-template <class Statistic, class Rows, class Source, class Epilogue, class Sink, class Writer, class T>
-SIMDNORM_COLD void normalize_each(Rows rows, Index hidden, const Source& source, const RowMoments<T>* moments,
+/// The same for one of some rows of which one is scaled or not finite, and then all NaN.
+template <class Statistic, class Row, class Source, class Epilogue, class Sink, class Writer, class T>
+SIMDNORM_COLD void normalize_rare(Row row, Index hidden, const Source& source, const RowMoments<T>* moments,
                                   const Epilogue& epilogue, const Sink& sink, const Writer& writer) {
-  for (int r = 0; r < rows.count(); ++r) {
-    const auto row = rows.row(r);
-    source.tidy(row, hidden);
-    writer.rarely().write(
-        row, Columns{0, hidden}, sink, [&](auto columns, const auto& part, const auto& read) {
-          using Part = std::decay_t<decltype(part)>;
-          normalize<Statistic>(row, columns, read(source), moments + r, epilogue, CanonicalSink<Part>{part});
-        });
-  }
+  source.tidy(row, hidden);
+  writer.write(row, Columns{0, hidden}, sink, [&](auto columns, const auto& part, const auto& read) {
+    using Part = std::decay_t<decltype(part)>;
+    normalize<Statistic>(row, columns, read(source), moments, epilogue, CanonicalSink<Part>{part});
+  });
 }
 
 /// Forward over all rows; the executor spreads the tasks, runs of blocks, over threads, or the spans of few long rows.
@@ -75,7 +69,9 @@ void forward(RowShape shape, const Source& source, const Statistic& statistic, c
       with_block(block, sink, [&](const auto& of_block) {
         block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
           if (SIMDNORM_UNLIKELY(!all_unscaled(moments + first, rows.count()))) {
-            normalize_each<Statistic>(rows, hidden, source, moments + first, epilogue, of_block, writer);
+            for (int r = 0; r < rows.count(); ++r)
+              normalize_rare<Statistic>(rows.row(r), hidden, source, moments + first + r, epilogue,
+                                        rare_sink(of_block), writer.rarely());
           } else {
             write_spans(threads.spans, writer, rows, of_block,
                         [&](auto columns, const auto& part, const auto& read) {

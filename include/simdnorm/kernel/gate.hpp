@@ -110,22 +110,22 @@ template <class Dy, class Z, class NormOf, class T> struct KeptGatedGradientRows
 /// silu has so many operations, one after another, that it is computed fastest by a loop that does nothing else, over all rows of a
 /// block.
 template <class Block, class Source>
-SIMDNORM_INLINE void make_all(const Block& block, Columns columns, const Source& source) {
-  block.folded([&](const auto& rows, int /*first*/) SIMDNORM_INLINE_LAMBDA {
-    rows.columns(columns.begin, columns.end, [&](auto column) SIMDNORM_INLINE_LAMBDA {
-      rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA { source.load(rows, at); });
+SIMDNORM_LOOP void make_all(const Block& block, Columns columns, const Source& source) {
+  block.folded([&](const auto& rows, int /*first*/) SIMDNORM_BODY {
+    rows.columns(columns.begin, columns.end, [&](auto column) SIMDNORM_BODY {
+      rows.rows(column, [&](auto at) SIMDNORM_BODY { source.load(rows, at); });
     });
   });
 }
 template <class Block, class X, class Z, class U>
-SIMDNORM_INLINE LoadedRows<U> made_before(const Block& block, Columns columns,
-                                          const StoredAsRead<GatedTerm<X, Z>, U>& source) {
+SIMDNORM_LOOP LoadedRows<U> made_before(const Block& block, Columns columns,
+                                        const StoredAsRead<GatedTerm<X, Z>, U>& source) {
   make_all(block, columns, source);
   return {read_rows({}, source.kept.operand)};
 }
 template <class Block, class Dy, class Z, class T>
-SIMDNORM_INLINE LoadedRows<T> made_before(const Block& block, Columns columns,
-                                          const GatedGradientParts<Dy, Z, T>& source) {
+SIMDNORM_LOOP LoadedRows<T> made_before(const Block& block, Columns columns,
+                                        const GatedGradientParts<Dy, Z, T>& source) {
   make_all(block, columns, source);
   return {read_rows({}, source.dx.operand)};
 }

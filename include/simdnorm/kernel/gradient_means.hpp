@@ -27,17 +27,17 @@ SIMDNORM_INLINE void keep_sums(const Extended<T, V> (&sum)[Statistic::sums], Ind
 
 /// Folds columns of the rows of a block into the sums that dx needs; `scale` maps dy to g, the gradient of xhat.
 template <class Statistic, class Block, class Dy, class X, class Scale, class T, class Sums>
-SIMDNORM_NOINLINE void sum_gradients(Block block, Columns columns, const Dy& dy_of_rows, const X& x_of_rows,
-                                     const Scale& scale_of_rows, const RowMoments<T>* moments, Sums& sums) {
+SIMDNORM_KERNEL void sum_gradients(Block block, Columns columns, const Dy& dy_of_rows, const X& x_of_rows,
+                                   const Scale& scale_of_rows, const RowMoments<T>* moments, Sums& sums) {
   const Dy dy_to_make = dy_of_rows;
   const X x = x_of_rows;
   const Scale scale = scale_of_rows;
   const auto& dy = made_before(block, columns, dy_to_make);
-  block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
+  block.folded([&](const auto& rows, int first) SIMDNORM_BODY {
     using Rows = std::decay_t<decltype(rows)>;
     const auto& values = scaled(rows, x, moments + first);
     const typename Statistic::template Normalizer<Rows> xhat(rows, moments + first);
-    fold(rows, columns, four_at_once<Statistic::sums>([&](auto at) SIMDNORM_INLINE_LAMBDA {
+    fold(rows, columns, four_at_once<Statistic::sums>([&](auto at) SIMDNORM_BODY {
            const auto g = scale.at(rows, at)(dy.load(rows, at));
            return Statistic::gradient_term(g, xhat(at, values.load(rows, at)));
          }),

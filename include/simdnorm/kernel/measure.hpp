@@ -51,27 +51,26 @@ SIMDNORM_COLD void finish_each_row(const Sums& sums, int count, Index hidden, do
 
 /// Folds columns of the rows of a block, read times moments[r].scale, about zero.
 template <class Statistic, class Block, class Source, class Record, class Sums>
-SIMDNORM_NOINLINE void sum_about_zero(Block block, const Source& source_of_rows, Columns columns,
-                                      const Record* moments, Sums& sums) {
+SIMDNORM_KERNEL void sum_about_zero(Block block, const Source& source_of_rows, Columns columns,
+                                    const Record* moments, Sums& sums) {
   const Source source_to_make = source_of_rows;
   const auto& source = made_before(block, columns, source_to_make);
-  block.folded([&](const auto& rows, int first) SIMDNORM_INLINE_LAMBDA {
+  block.folded([&](const auto& rows, int first) SIMDNORM_BODY {
     const auto& values = scaled(rows, source, moments + first);
     fold(rows, columns,
-         each_column<Statistic::sums, Statistic::chains>([&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
-           Statistic::add(values.doubles(rows, at), sum);
-         }),
+         each_column<Statistic::sums, Statistic::chains>(
+             [&](auto at, auto* sum) SIMDNORM_BODY { Statistic::add(values.doubles(rows, at), sum); }),
          sums, first);
   });
 }
 /// The same about the means that were found.
 template <class Statistic, class Block, class Source, class Record, class Sums>
-SIMDNORM_COLD void sum_about_means(Block block, const Source& source, Columns columns, const Record* moments,
-                                   Sums& sums) {
+SIMDNORM_KERNEL SIMDNORM_COLD void sum_about_means(Block block, const Source& source, Columns columns,
+                                                   const Record* moments, Sums& sums) {
   block.folded([&](const auto& rows, int first) {
     const auto& values = scaled(rows, source, moments + first);
     const auto mean = rows.row_values(moments + first, &Record::mean);
-    fold(rows, columns, each_column<Statistic::sums>([&](auto at, auto* sum) SIMDNORM_INLINE_LAMBDA {
+    fold(rows, columns, each_column<Statistic::sums>([&](auto at, auto* sum) SIMDNORM_BODY {
            Statistic::add_about(at.lanes, values.load(rows, at), mean(at), sum);
          }),
          sums, first);
@@ -80,9 +79,8 @@ SIMDNORM_COLD void sum_about_means(Block block, const Source& source, Columns co
 
 /// Measures the rows of a block by one fold. Returns whether all could be measured so; else measured[r] says which.
 template <class Statistic, class Block, class Source, class Record, class Threads>
-SIMDNORM_NOINLINE bool measure_about_zero(const Block& block, const Source& source,
-                                          const Spans<Threads>& spans, double epsilon, bool* measured,
-                                          Record* moments) {
+SIMDNORM_KERNEL bool measure_about_zero(const Block& block, const Source& source, const Spans<Threads>& spans,
+                                        double epsilon, bool* measured, Record* moments) {
   using Sums = SumsOf<Block, Statistic::sums>;
   using V = typename Sums::Vector;
   const int count = block.count();
@@ -95,7 +93,7 @@ SIMDNORM_NOINLINE bool measure_about_zero(const Block& block, const Source& sour
   for (int r = 0; r < count; r += V::width) {
     Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
     sums.load(r, count, sum);
-    simd::with_lanes<V>(count - r, [&](auto lanes) SIMDNORM_INLINE_LAMBDA {
+    simd::with_lanes<V>(count - r, [&](auto lanes) SIMDNORM_BODY {
       all &= finish_rows<Statistic>(lanes, sum, spans.hidden, epsilon, moments + r);
     });
   }
@@ -137,7 +135,7 @@ template <class T> SIMDNORM_INLINE T scale_for(int exponent) {
 
 /// That of the larger of max |x| and sqrt(epsilon); NaN where x is not finite. For a block of one row across rows.
 template <class Row, class Source, class T>
-SIMDNORM_COLD T scale_of(const Row& row, const Source& source, Index hidden, T epsilon) {
+SIMDNORM_KERNEL SIMDNORM_COLD T scale_of(const Row& row, const Source& source, Index hidden, T epsilon) {
   using V = typename Row::Vector;
   V largest = V::broadcast(T(0));
   V poison = largest;  // 0 * x: NaN as soon as one x is Inf or NaN
@@ -158,7 +156,8 @@ SIMDNORM_COLD T scale_of(const Row& row, const Source& source, Index hidden, T e
 
 /// The only value of a finite row that has no other; else NaN. For a block of one row across rows.
 template <class Row, class Source>
-SIMDNORM_COLD typename Row::Scalar constant_of(const Row& row, const Source& source, Index hidden) {
+SIMDNORM_KERNEL SIMDNORM_COLD typename Row::Scalar constant_of(const Row& row, const Source& source,
+                                                               Index hidden) {
   using T = typename Row::Scalar;
   using V = typename Row::Vector;
   V first = V::broadcast(T(0));

@@ -116,15 +116,15 @@ SIMDNORM_COLD void merge_scaled(const MergedRows<Statistic>& merged, Index row, 
 /// moments[r] = those of the whole row of which row r of the block is a part. (Where a row is of extreme magnitude, all that
 /// are merged with it are looked at by themselves.)
 template <class V, class Statistic, class T>
-SIMDNORM_NOINLINE void merge(const MergedRows<Statistic>& merged, Index first_row, int count,
-                             RowMoments<T>* moments) {
+SIMDNORM_KERNEL void merge(const MergedRows<Statistic>& merged, Index first_row, int count,
+                           RowMoments<T>* moments) {
   const Index end = first_row + count;
   const double epsilon = static_cast<double>(merged.epsilon);
   read_unscaled(moments, count);
   for (int r = 0; r < count; r += V::width) {
     const Spread<T, V> found = merged.template spread<V>(first_row + r, end, 1);
     bool ordinary = true;
-    simd::with_lanes<V>(count - r, [&](auto lanes) SIMDNORM_INLINE_LAMBDA {
+    simd::with_lanes<V>(count - r, [&](auto lanes) SIMDNORM_BODY {
       ordinary = are_ordinary(lanes, keep<Statistic>(lanes, found, epsilon, moments + r));
     });
     if (SIMDNORM_UNLIKELY(!ordinary)) {
@@ -157,8 +157,8 @@ template <class Statistic> struct MergedSums : Statistic {
 
 /// The means over the whole rows, from the sums of their parts, added in order.
 template <class V, class Statistic, class T>
-SIMDNORM_NOINLINE void merge(const MergedSums<Statistic>& merged, Index first_row, int count,
-                             GradientMeans<T>* means) {
+SIMDNORM_KERNEL void merge(const MergedSums<Statistic>& merged, Index first_row, int count,
+                           GradientMeans<T>* means) {
   for (int r = 0; r < count; r += V::width) {
     Extended<T, V> sum[Statistic::sums];
     for (int s = 0; s < Statistic::sums; ++s) {

@@ -172,11 +172,11 @@ template <class T, class Arch, class... Terms> class ParameterGradient {
 
  private:
   template <class Term, class G>
-  void finish_one(const double* totals, Index count, bool accumulate,
-                  const ColumnSum<Term, G>& column) const {
+  SIMDNORM_KERNEL void finish_one(const double* totals, Index count, bool accumulate,
+                                  const ColumnSum<Term, G>& column) const {
     G* const to = column.sums;
     if (to == nullptr) return;
-    RowsAlong<T, Arch, 1>{0}.columns(0, hidden_, [&](auto at) SIMDNORM_INLINE_LAMBDA {
+    RowsAlong<T, Arch, 1>{0}.columns(0, hidden_, [&](auto at) SIMDNORM_BODY {
       VectorSum<T, Arch> sum;
       sum.load(totals + at.column, count);
       if (accumulate) sum.add(simd::load_doubles<simd::Vector<T, Arch>>(at.lanes, to + at.column));

@@ -185,12 +185,11 @@ struct QuantizingWriter {
 
 /// Some columns of some rows, as they are, to a sink.
 template <class Rows, class Range, class Source, class Sink>
-SIMDNORM_NOINLINE void copy(Rows rows, Range columns, const Source& source, const Sink& sink_of_rows) {
+SIMDNORM_KERNEL void copy(Rows rows, Range columns, const Source& source, const Sink& sink_of_rows) {
   auto sink = begun(sink_of_rows, rows);
   rows.visit(
       columns, [](auto) { return 0; },
-      [&](auto at, int) SIMDNORM_INLINE_LAMBDA { sink.store(rows, at, source.load(rows, at)); },
-      [](auto, int) {});
+      [&](auto at, int) SIMDNORM_BODY { sink.store(rows, at, source.load(rows, at)); }, [](auto, int) {});
   ended(sink, rows);
 }
 template <class Y, class Codes, class Executor>

@@ -110,7 +110,7 @@ template <class Made, class U> struct KeptRows : LoadedRows<U> {
     made.fetch(block, at, rows_ahead);
   }
   /// Of the NaNs that a sum may have, each is the canonical one afterwards.
-  template <class Row> SIMDNORM_COLD void tidy(const Row& row, Index hidden) const {
+  template <class Row> SIMDNORM_KERNEL SIMDNORM_COLD void tidy(const Row& row, Index hidden) const {
     row.columns(0, hidden, [&](auto column) {
       row.rows(column, [&](auto at) { kept.store(row, at, simd::canonical(this->load(row, at))); });
     });

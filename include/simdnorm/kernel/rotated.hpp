@@ -17,14 +17,14 @@ template <class Lanes> SIMDNORM_INLINE At<Second<Lanes>> second_of(At<Lanes> fir
 
 /// visit (forward.hpp) of pairs: of each row the first column, then the second.
 template <class Rows, RotaryPairs Pairs, class Prepare, class Each, class Finish>
-SIMDNORM_INLINE void visit(const Rows& rows, ColumnPairs<Pairs> pairs, const Prepare& prepare,
-                           const Each& each, const Finish& finish) {
-  rows.columns(0, pairs.count, [&](auto column) SIMDNORM_INLINE_LAMBDA {
+SIMDNORM_LOOP void visit(const Rows& rows, ColumnPairs<Pairs> pairs, const Prepare& prepare, const Each& each,
+                         const Finish& finish) {
+  rows.columns(0, pairs.count, [&](auto column) SIMDNORM_BODY {
     column.column *= pairs.step;
     const auto second = second_of(column, pairs.distance());
     auto of_first = prepare(column);
     auto of_second = prepare(second);
-    rows.rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA {
+    rows.rows(column, [&](auto at) SIMDNORM_BODY {
       each(at, of_first);
       each(second_of(at, pairs.distance()), of_second);
     });

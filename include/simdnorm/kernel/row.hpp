@@ -80,13 +80,13 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   RowsAcross<T, Arch> row(int r) const { return {first_row + r, first_row + r, 0, 1}; }
 
   /// Calls f(column) for the whole vectors of the columns [c, end), then for what is left.
-  template <class F> SIMDNORM_INLINE void columns(Index c, Index end, F&& f) const {
+  template <class F> SIMDNORM_LOOP void columns(Index c, Index end, F&& f) const {
     for (; c + width <= end; c += width) f(At<simd::All>{{}, c, 0});
     if (c < end) f(At<simd::First>{{static_cast<int>(end - c)}, c, 0});
   }
   /// Calls f(at) for each row, at the column.
-  template <class Lanes, class F> SIMDNORM_INLINE void rows(At<Lanes> column, F&& f) const {
-    simd::unroll<Rows>([&](auto r) SIMDNORM_INLINE_LAMBDA {
+  template <class Lanes, class F> SIMDNORM_LOOP void rows(At<Lanes> column, F&& f) const {
+    simd::unroll_body<Rows>([&](auto r) SIMDNORM_BODY {
       f(At<Lanes>{column.lanes, column.column, r, column.lane});
     });
   }
@@ -94,27 +94,27 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
   /// For some columns: calls each(at, prepared) for each row, where prepared = prepare(column) is made once for all rows,
   /// then finish(column, prepared).
   template <class Prepare, class Each, class Finish>
-  SIMDNORM_INLINE void visit(Columns range, const Prepare& prepare, const Each& each,
-                             const Finish& finish) const {
+  SIMDNORM_LOOP void visit(Columns range, const Prepare& prepare, const Each& each,
+                           const Finish& finish) const {
     Index c = range.begin;
     if constexpr (Rows == 1)  // one row by itself does not hide the arithmetic of indices
       c = visit_by<step>(range, prepare, each, finish);
     visit_by_one(c, range.end, prepare, each, finish);
   }
   template <class Prepare, class Each, class Finish>
-  SIMDNORM_INLINE void visit(InTwos<Columns> range, const Prepare& prepare, const Each& each,
-                             const Finish& finish) const {
+  SIMDNORM_LOOP void visit(InTwos<Columns> range, const Prepare& prepare, const Each& each,
+                           const Finish& finish) const {
     visit_by_one(visit_by<2 * width>(range, prepare, each, finish), range.end, prepare, each, finish);
   }
   /// The same, step by step: two vectors of a row one after the other, or one that fills a cache line by itself.
   template <class Prepare, class Each, class Finish>
-  SIMDNORM_INLINE void visit(Lines range, const Prepare& prepare, const Each& each,
-                             const Finish& finish) const {
+  SIMDNORM_LOOP void visit(Lines range, const Prepare& prepare, const Each& each,
+                           const Finish& finish) const {
     visit_by<step>(range, prepare, each, finish);
   }
   template <class Prepare, class Each, class Finish>
-  SIMDNORM_INLINE void visit(InTwos<Lines> range, const Prepare& prepare, const Each& each,
-                             const Finish& finish) const {
+  SIMDNORM_LOOP void visit(InTwos<Lines> range, const Prepare& prepare, const Each& each,
+                           const Finish& finish) const {
     visit_by<2 * width>(range, prepare, each, finish);
   }
 
@@ -167,28 +167,28 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
 
   /// `AtOnce` columns at a time as long as there are so many. Returns the first that is left.
   template <int AtOnce, class Range, class Prepare, class Each, class Finish>
-  SIMDNORM_INLINE Index visit_by(Range range, const Prepare& prepare, const Each& each,
-                                 const Finish& finish) const {
+  SIMDNORM_LOOP Index visit_by(Range range, const Prepare& prepare, const Each& each,
+                               const Finish& finish) const {
     Index c = range.begin;
     for (; c + AtOnce <= range.end; c += AtOnce)
       visit_at(simd::All{}, c, std::make_integer_sequence<int, AtOnce / width>{}, prepare, each, finish);
     return c;
   }
   template <class Prepare, class Each, class Finish>
-  SIMDNORM_INLINE void visit_by_one(Index c, Index end, const Prepare& prepare, const Each& each,
-                                    const Finish& finish) const {
-    columns(c, end, [&](auto column) SIMDNORM_INLINE_LAMBDA {
+  SIMDNORM_LOOP void visit_by_one(Index c, Index end, const Prepare& prepare, const Each& each,
+                                  const Finish& finish) const {
+    columns(c, end, [&](auto column) SIMDNORM_BODY {
       visit_at(column.lanes, column.column, std::integer_sequence<int, 0>{}, prepare, each, finish);
     });
   }
   template <class Lanes, int... Part, class Prepare, class Each, class Finish>
-  SIMDNORM_INLINE void visit_at(Lanes lanes, Index c, std::integer_sequence<int, Part...>,
-                                const Prepare& prepare, const Each& each, const Finish& finish) const {
+  SIMDNORM_LOOP void visit_at(Lanes lanes, Index c, std::integer_sequence<int, Part...>,
+                              const Prepare& prepare, const Each& each, const Finish& finish) const {
     const auto at = [&](int part, int r) SIMDNORM_INLINE_LAMBDA {
       return At<Lanes>{lanes, c + part * width, r, part * width, sizeof...(Part)};
     };
     decltype(prepare(at(0, 0))) prepared[sizeof...(Part)] = {prepare(at(Part, 0))...};
-    simd::unroll<Rows>([&](auto r) SIMDNORM_INLINE_LAMBDA { (each(at(Part, r), prepared[Part]), ...); });
+    simd::unroll_body<Rows>([&](auto r) SIMDNORM_BODY { (each(at(Part, r), prepared[Part]), ...); });
     (finish(at(Part, 0), prepared[Part]), ...);
   }
 };
@@ -213,23 +213,23 @@ template <class T, class Arch> struct RowsAcross {
   int count() const { return row_count; }
   RowsAcross row(int r) const { return {first_row + r, item, beside + r, 1}; }
   /// As a block (blocks.hpp): it is folded and mapped as a whole.
-  template <class F> SIMDNORM_INLINE void folded(F&& f) const { f(*this, 0); }
+  template <class F> SIMDNORM_LOOP void folded(F&& f) const { f(*this, 0); }
   template <int Rows, class F> SIMDNORM_INLINE void mapped(F&& f) const { f(*this, 0); }
 
-  template <class F> SIMDNORM_INLINE void columns(Index c, Index end, F&& f) const {
+  template <class F> SIMDNORM_LOOP void columns(Index c, Index end, F&& f) const {
     for (; c < end; ++c) f(At<simd::All>{{}, c, 0});
   }
-  template <class F> SIMDNORM_INLINE void rows(At<simd::All> column, F&& f) const {
+  template <class F> SIMDNORM_LOOP void rows(At<simd::All> column, F&& f) const {
     int r = 0;
     for (; r + width <= row_count; r += width) f(At<simd::All>{{}, column.column, r});
     if (r < row_count) f(At<simd::First>{{row_count - r}, column.column, r});
   }
   template <class Prepare, class Each, class Finish>
-  SIMDNORM_INLINE void visit(Columns range, const Prepare& prepare, const Each& each,
-                             const Finish& finish) const {
-    columns(range.begin, range.end, [&](auto column) SIMDNORM_INLINE_LAMBDA {
+  SIMDNORM_LOOP void visit(Columns range, const Prepare& prepare, const Each& each,
+                           const Finish& finish) const {
+    columns(range.begin, range.end, [&](auto column) SIMDNORM_BODY {
       auto prepared = prepare(column);
-      rows(column, [&](auto at) SIMDNORM_INLINE_LAMBDA { each(at, prepared); });
+      rows(column, [&](auto at) SIMDNORM_BODY { each(at, prepared); });
       finish(column, prepared);
     });
   }

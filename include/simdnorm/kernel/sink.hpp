@@ -117,6 +117,9 @@ using Written = std::decay_t<decltype(std::declval<const Sink&>().written(std::d
 
 /// Another sink, and rows that it writes, at whose lines also begin those of what else it writes.
 template <class Sink, class U> struct LinesOf : Sink { Strided<U> operand; };
+/// The sink for rows that are rare: of all blocks and writers the same, so that they are compiled once.
+template <class Sink, class U> const Sink& rare_sink(const LinesOf<Sink, U>& sink) { return sink; }
+template <class Sink> const Sink& rare_sink(const Sink& sink) { return sink; }
 
 /// Each row times its power of two, on the way to another sink.
 template <class Sink, class RowValues> struct ScaledSink {

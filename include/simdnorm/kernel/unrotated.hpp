@@ -13,20 +13,20 @@ inline constexpr Index unrotated_limit = 1024;
 
 /// Keeps a contiguous row in T, with the pairs among its first `dim` columns turned back.
 template <RotaryPairs Pairs, class Row, class U, class C>
-SIMDNORM_INLINE void turn_back(const Row& row, Index dim, Index hidden, const LoadedRows<U>& source,
-                               const RowAngles<Row, C>& angles, typename Row::Scalar* kept) {
+SIMDNORM_LOOP void turn_back(const Row& row, Index dim, Index hidden, const LoadedRows<U>& source,
+                             const RowAngles<Row, C>& angles, typename Row::Scalar* kept) {
   using Vector = typename Row::Vector;
   const auto keep = [&](auto at, Vector values)
                         SIMDNORM_INLINE_LAMBDA { simd::store(at.lanes, kept + at.column, values); };
   if constexpr (pairs_in_vectors<Row, Pairs>) {
-    row.columns(0, dim, [&](auto at) SIMDNORM_INLINE_LAMBDA {
+    row.columns(0, dim, [&](auto at) SIMDNORM_BODY {
       const Vector values = source.load(row, at), cosine = angles.of_both(angles.cosines, at);
       const Vector signed_sine = angles.of_both(angles.sines, at) * simd::minus_plus<Vector>();
       keep(at, values * cosine - simd::swap_neighbours(values) * signed_sine);
     });
   } else {
     const ColumnPairs<Pairs> pairs{dim / 2};
-    row.columns(0, pairs.count, [&](auto at) SIMDNORM_INLINE_LAMBDA {
+    row.columns(0, pairs.count, [&](auto at) SIMDNORM_BODY {
       const Vector cosine = angles.of_pairs(angles.cosines, at, at.column);
       const Vector sine = angles.of_pairs(angles.sines, at, at.column);
       at.column *= pairs.step;
@@ -37,13 +37,13 @@ SIMDNORM_INLINE void turn_back(const Row& row, Index dim, Index hidden, const Lo
       keep(partner, second * cosine - first * sine);
     });
   }
-  row.columns(dim, hidden, [&](auto at) SIMDNORM_INLINE_LAMBDA { keep(at, source.load(row, at)); });
+  row.columns(dim, hidden, [&](auto at) SIMDNORM_BODY { keep(at, source.load(row, at)); });
 }
 /// The same of each row of a block, one after another.
 template <RotaryPairs Pairs, class Block, class U, class C>
-SIMDNORM_NOINLINE void turn_back_all(Block block, Index dim, Index hidden, LoadedRows<U> source,
-                                     const BlockAngles<Block, C>& angles, typename Block::Scalar* kept) {
-  block.folded([&](const auto& row, int r) SIMDNORM_INLINE_LAMBDA {
+SIMDNORM_KERNEL void turn_back_all(Block block, Index dim, Index hidden, LoadedRows<U> source,
+                                   const BlockAngles<Block, C>& angles, typename Block::Scalar* kept) {
+  block.folded([&](const auto& row, int r) SIMDNORM_BODY {
     using Row = std::decay_t<decltype(row)>;
     turn_back<Pairs>(row, dim, hidden, source, RowAngles<Row, C>(row, angles), kept + r * hidden);
   });

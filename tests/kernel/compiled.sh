@@ -1,0 +1,42 @@
+#!/bin/sh
+# compiled.sh HEADERS PROGRAM...: what the compiler made of the kernels (SIMDNORM_KERNEL) in the programs.
+#   Each is one function: no loop (SIMDNORM_LOOP), and no lambda of a kernel, is a function by itself that would be called for
+#   each vector, as g++ leaves it where something in between is always inlined.
+#   On x86 each that is to fetch rows ahead (FetchedRows) does so: g++ takes away a call that does nothing else, if it comes to
+#   it before it has inlined it.
+# Ends with 77 without nm and objdump.
+set -eu
+headers=$1
+shift
+command -v nm >/dev/null && command -v objdump >/dev/null || { echo "skipped: no nm or no objdump"; exit 77; }
+# The names that are declared with a macro, as alternatives of a regular expression.
+declared() {
+  grep -rhE "$1 .*\(" --include=*.hpp --exclude=config.hpp "$headers" | sed -E "s/.*$1 [^(]* ([a-z_]+)\(.*/\1/" |
+    sort -u | paste -sd'|'
+}
+loops=$(declared SIMDNORM_LOOP) kernels=$(declared SIMDNORM_KERNEL)
+echo "loops: $loops"
+echo "kernels: $kernels"
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+status=0
+fault() { echo "$*"; status=1; }
+for program; do
+  # Without template arguments, then without parameters: `simdnorm::normalize`, and of a lambda in it
+  # `simdnorm::normalize::{lambda#1}::operator`.
+  nm -C --defined-only "$program" | grep ' simdnorm::' | grep -v ' simdnorm::Check::' |
+    sed -E -e 's/operator(<<|<=|<|>>|>=|>|->)//g' -e ':again' -e 's/<[^<>]*>//g' -e 't again' \
+      -e ':more' -e 's/\([^()]*\)//g' -e 't more' >"$scratch/names"
+  echo "$program: $(grep -cE "simdnorm::($kernels)( |\$)" "$scratch/names") kernels"
+  ! grep -E "simdnorm::(.*::)?($loops)( |\$)|simdnorm::(.*::)?($kernels)::.*lambda" "$scratch/names" ||
+    fault "$program: not part of their kernels"
+
+  [ "$(uname -m)" = x86_64 ] || continue
+  objdump -d -C --no-show-raw-insn "$program" | awk -v kernels="^[0-9a-f]+ <[^(]*simdnorm::($kernels)<.*FetchedRows<" '
+    function tell() { if (name != "") { count++; if (!fetches) { print name; faults++ } } }
+    /^[0-9a-f]+ </ { tell(); name = $0 ~ kernels && !/cold/ ? $0 : ""; fetches = 0 }
+    /\tprefetch/ { fetches = 1 }
+    END { tell(); print count + 0 " of them fetch"; exit faults > 0 }' || fault "$program: kernels that do not fetch"
+done
+exit $status
