@@ -8,6 +8,7 @@
 set -eu
 headers=$1
 shift
+[ $# -gt 0 ] || { echo "no program"; exit 1; }
 command -v nm >/dev/null && command -v objdump >/dev/null || { echo "skipped: no nm or no objdump"; exit 77; }
 # The names that are declared with a macro, as alternatives of a regular expression.
 declared() {
@@ -28,7 +29,8 @@ for program; do
   nm -C --defined-only "$program" | grep ' simdnorm::' | grep -v ' simdnorm::Check::' |
     sed -E -e 's/operator(<<|<=|<|>>|>=|>|->)//g' -e ':again' -e 's/<[^<>]*>//g' -e 't again' \
       -e ':more' -e 's/\([^()]*\)//g' -e 't more' >"$scratch/names"
-  echo "$program: $(grep -cE "simdnorm::($kernels)( |\$)" "$scratch/names") kernels"
+  count=$(grep -cE "simdnorm::($kernels)( |\$)" "$scratch/names") || fault "$program: no kernel"
+  echo "$program: $count kernels"
   ! grep -E "simdnorm::(.*::)?($loops)( |\$)|simdnorm::(.*::)?($kernels)::.*lambda" "$scratch/names" ||
     fault "$program: not part of their kernels"
 
@@ -37,6 +39,6 @@ for program; do
     function tell() { if (name != "") { count++; if (!fetches) { print name; faults++ } } }
     /^[0-9a-f]+ </ { tell(); name = $0 ~ kernels && !/cold/ ? $0 : ""; fetches = 0 }
     /\tprefetch/ { fetches = 1 }
-    END { tell(); print count + 0 " of them fetch"; exit faults > 0 }' || fault "$program: kernels that do not fetch"
+    END { tell(); print count + 0 " of them fetch"; exit !count || faults > 0 }' || fault "$program: kernels that do not fetch"
 done
 exit $status

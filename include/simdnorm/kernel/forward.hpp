@@ -39,7 +39,7 @@ SIMDNORM_KERNEL void normalize(Rows rows, Range columns, const Source& source_of
   ended(sink, rows);
 }
 
-/// The same for one of some rows of which one is scaled or not finite, and then all NaN.
+/// The same for each of some rows of which one is scaled or not finite, and then all NaN.
 template <class Statistic, class Row, class Source, class Epilogue, class Sink, class Writer, class T>
 SIMDNORM_COLD void normalize_rare(Row row, Index hidden, const Source& source, const RowMoments<T>* moments,
                                   const Epilogue& epilogue, const Sink& sink, const Writer& writer) {
