@@ -119,13 +119,13 @@ template <class R> SIMDNORM_INLINE void store_past_caches(double* p, __m512d a, 
 
 /// Stores 8, 32 or 64 bytes, or a multiple of 16, to a place that is aligned so.
 template <std::size_t Count> SIMDNORM_INLINE void stream_bytes(void* to, const void* from) {
-#if defined(__AVX512F__)
+#if defined(SIMDNORM_HAS_XSIMD) && defined(__AVX512F__)
   if constexpr (Count == 64) {
     _mm512_stream_si512(static_cast<__m512i*>(to), _mm512_loadu_si512(from));
     return;
   }
 #endif
-#if defined(__AVX__)
+#if defined(SIMDNORM_HAS_XSIMD) && defined(__AVX__)
   if constexpr (Count == 32) {
     _mm256_stream_si256(static_cast<__m256i*>(to), _mm256_loadu_si256(static_cast<const __m256i*>(from)));
     return;

@@ -26,7 +26,7 @@ for level in 0 1 2 3; do
   if [ "$(uname -m)" = x86_64 ]; then
     for compiler in g++ clang++-14 clang++-19; do
       command -v $compiler >/dev/null || continue
-      for set in -msse2 -msse4.1 -mavx "-mavx2 -mfma" "-mavx2 -mfma -ffp-contract=fast" -DSIMDNORM_NO_SIMD; do
+      for set in -msse2 -msse4.1 -mavx "-mavx2 -mfma" "-mavx2 -mfma -ffp-contract=fast" -DSIMDNORM_NO_SIMD "-mavx2 -mfma -DSIMDNORM_NO_SIMD"; do
         case $set in *avx2*) grep -qw avx2 /proc/cpuinfo || continue ;; *avx) grep -qw avx /proc/cpuinfo || continue ;; esac
         build "$compiler -O$level $set" "" $compiler -O$level $set "$@"
       done
