@@ -142,7 +142,7 @@ template <class Arch, class T> void add_array(const std::vector<T>& part, std::v
   using V = simd::Vector<T, Arch>;
   const Index count = static_cast<Index>(part.size());
   for (Index i = 0; i < count; i += V::width)
-    add_to_total(simd::load<V>(simd::All{}, part.data() + i), count, total.data() + i);
+    add_to_totals(simd::load<V>(simd::All{}, part.data() + i), TotalsAt{total.data() + i, count, true});
 }
 // Of the total, each number rounded once; of the last vector all but one element.
 template <class T, class Arch> std::vector<T> rounded(const std::vector<double>& total, Index count) {
@@ -252,12 +252,35 @@ TYPED_TEST(Totals, AddOneNumber) {
   using T = typename TypeParam::Scalar;
   double total[2 * 16] = {1, 7};
   const Extended<T> third = Extended<T>{1.0} / 3.0;
-  add_number_to_total(third, 16, total);
-  add_number_to_total(third, 16, total);
+  add_number_to_totals(third, TotalsAt{total, 16, true});
+  add_number_to_totals(third, TotalsAt{total, 16, true});
   const quad exact = wide(1.0) + value_of(third) + value_of(third);
   EXPECT_LE(narrow(oracle::abs(value_of(total_at<T>(total, 16, 0)) - exact)),
             std::ldexp(1.0, Extended<T>::words == 1 ? -51 : -102));
   EXPECT_EQ(total[1], 7);
+}
+
+// What stands where nothing was added yet is not read: the sum is 0 + part, so that -0 becomes 0.
+TYPED_TEST(Totals, BeginWithWhatIsAddedFirst) {
+  using T = typename TypeParam::Scalar;
+  using Arch = typename TypeParam::Architecture;
+  using V = simd::Vector<T, Arch>;
+  const Index count = 16;
+  std::vector<double> total(static_cast<std::size_t>(count * Extended<T>::words),
+                            std::numeric_limits<double>::quiet_NaN());
+  std::vector<T> part(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < part.size(); ++i) part[i] = static_cast<T>(i) - T(7.25);
+  part[3] = -T(0);
+  for (bool begun : {false, true}) {
+    for (Index i = 0; i < count; i += V::width)
+      add_to_totals(simd::load<V>(simd::All{}, part.data() + i), TotalsAt{total.data() + i, count, begun});
+    const std::vector<T> sums = rounded<T, Arch>(total, count);
+    for (std::size_t i = 0; i < part.size(); ++i)
+      EXPECT_EQ(support::bits_of(sums[i]), support::bits_of(T(0) + (begun ? 2 : 1) * part[i])) << i;
+  }
+  total.assign(total.size(), std::numeric_limits<double>::quiet_NaN());
+  add_number_to_totals(Extended<T>{-0.0}, TotalsAt{total.data(), count, false});
+  EXPECT_EQ(support::bits_of(narrow(value_of(total_at<T>(total.data(), count, 0)))), support::bits_of(0.0));
 }
 
 // In vectors, each number is what it is by itself, bit for bit.

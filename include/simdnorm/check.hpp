@@ -19,11 +19,14 @@ struct Region {
 /// The checks of one call.
 class Check {
  public:
-  Check(const char* operation, RowShape shape) : operation_(operation), shape_(shape) {
+  Check(const char* operation, RowShape shape) : operation_(operation), shape_(shape), items_(shape.rows) {
     if (shape.hidden < 1) stop(message() << "hidden must be at least 1");
     if (shape.rows < 0) stop(message() << "rows must not be negative");
-    if (shape.after != 1 && (shape.after < 1 || shape.rows % shape.after != 0))
-      stop(message() << "rows must be a multiple of after, which must be at least 1");
+    if (shape.after != 1) {
+      if (shape.after < 1 || shape.rows % shape.after != 0)
+        stop(message() << "rows must be a multiple of after, which must be at least 1");
+      items_ = shape.rows / shape.after;
+    }
   }
 
   template <class T> void epsilon(T epsilon) const {
@@ -37,14 +40,13 @@ class Check {
     if (operand.data == nullptr) stop(message() << name << " is nullptr");
     if (operand.column < 0 || operand.outer < 0) stop(message() << name << " has a negative stride");
     const Index size = static_cast<Index>(sizeof(T));
-    const Index items = shape_.after == 1 ? shape_.rows : shape_.rows / shape_.after;
     Region region{name};
     region.width = shape_.after * size;
     region.column = operand.column * size;
     region.run = (shape_.hidden - 1) * region.column + region.width;
     region.outer = operand.outer * size;
     region.begin = reinterpret_cast<std::uintptr_t>(operand.data);
-    region.end = region.begin + static_cast<std::uintptr_t>((items - 1) * region.outer + region.run);
+    region.end = region.begin + static_cast<std::uintptr_t>((items_ - 1) * region.outer + region.run);
     return region;
   }
   /// The rows of an operand that is written: no two of its elements may share a place.
@@ -68,7 +70,8 @@ class Check {
 
   /// Neither touches the other.
   void apart(const Region& a, const Region& b) const {
-    if (a.begin < b.end && b.begin < a.end && !interleaved(a, b)) overlap(a, b);
+    if (a.begin < b.end && b.begin < a.end && !interleaved(a, b))
+      overlap(a.name, bytes_of(a), b.name, bytes_of(b));
   }
   /// Neither touches the other, or both are the same rows.
   void apart_or_same(const Region& a, const Region& b) const {
@@ -91,10 +94,10 @@ class Check {
   }
 
  private:
-  [[noreturn]] SIMDNORM_COLD void overlap(const Region& a, const Region& b) const {
-    const auto bytes = [](const Region& r) { return static_cast<Index>(r.end - r.begin); };
-    stop(message() << a.name << " (" << bytes(a) << " bytes) and " << b.name << " (" << bytes(b)
-                   << " bytes) overlap");
+  static Index bytes_of(const Region& a) { return static_cast<Index>(a.end - a.begin); }
+  /// (Given the regions' numbers, and not where they lie, so that they stay in registers.)
+  [[noreturn]] SIMDNORM_COLD void overlap(const char* a, Index a_bytes, const char* b, Index b_bytes) const {
+    stop(message() << a << " (" << a_bytes << " bytes) and " << b << " (" << b_bytes << " bytes) overlap");
   }
   /// Both repeat with one period and their pieces lie beside each other: the halves of a wider matrix, for
   /// example.
@@ -112,6 +115,7 @@ class Check {
 
   const char* operation_;
   RowShape shape_;
+  Index items_;  // runs of `after` rows
 };
 
 // --- all that a call touches ---

@@ -218,13 +218,20 @@ template <class Arch> struct VectorSum<double, Arch> {
   }
 };
 
-/// The numbers of one vector's places, total[0 .. width), += part.
+/// Totals from a column on, and whether anything was added to them yet: if not they are 0, whatever stands there.
+struct TotalsAt {
+  double* numbers;
+  Index count;
+  bool begun;
+};
+
+/// The numbers of one vector's places, [0, width), += part.
 template <class T, class Arch>
-SIMDNORM_INLINE void add_to_total(simd::Vector<T, Arch> part, Index count, double* total) {
+SIMDNORM_INLINE void add_to_totals(simd::Vector<T, Arch> part, TotalsAt totals) {
   VectorSum<T, Arch> sum;
-  sum.load(total, count);
+  if (!SIMDNORM_UNLIKELY(!totals.begun)) sum.load(totals.numbers, totals.count);
   sum.add(simd::as_doubles(part));
-  sum.store(total, count);
+  sum.store(totals.numbers, totals.count);
 }
 
 /// The first `size` numbers of an array += those of another, a multiple of a vector's width.
@@ -238,14 +245,15 @@ SIMDNORM_INLINE void add_totals(const double* other, Index size, Index count, do
   }
 }
 
-/// Number 0 of an array += x.
-SIMDNORM_INLINE void add_number_to_total(Extended<float> x, Index /*count*/, double* total) {
-  *total += x.value;
+/// Number 0 += x.
+SIMDNORM_INLINE void add_number_to_totals(Extended<float> x, TotalsAt totals) {
+  *totals.numbers = (totals.begun ? *totals.numbers : 0.0) + x.value;
 }
-SIMDNORM_INLINE void add_number_to_total(Extended<double> x, Index count, double* total) {
-  const Extended<double> sum = Extended<double>{*total, total[count]} + x;
-  *total = sum.hi;
-  total[count] = sum.lo;
+SIMDNORM_INLINE void add_number_to_totals(Extended<double> x, TotalsAt totals) {
+  double *const hi = totals.numbers, *const lo = totals.numbers + totals.count;
+  const Extended<double> sum = (totals.begun ? Extended<double>{*hi, *lo} : Extended<double>{0.0}) + x;
+  *hi = sum.hi;
+  *lo = sum.lo;
 }
 
 /// Number i of an array.

@@ -1,6 +1,7 @@
-// Twelve calls, each inside counted(), so that a profiler can count the instructions of one after another. Prints their
-// names in that order.
+// Calls, each inside counted(), so that a profiler can count the instructions of one after another. Prints their names in that
+// order.
 #include <simdnorm/pointers.hpp>
+#include <simdnorm/simdnorm.hpp>
 
 #include <cstdio>
 #include <vector>
@@ -57,6 +58,26 @@ struct RMSNormBackward {
                       p.dgamma.data(), p.options);
   }
 };
+// On Eigen's tensors: what the functors take over the calls on pointers.
+template <class T> auto rows_of(RowShape shape, std::vector<T>& rows) {
+  return Eigen::TensorMap<Eigen::Tensor<T, 2, Eigen::RowMajor>>(rows.data(), shape.rows, shape.hidden);
+}
+template <class T> auto norm_of(std::vector<T>& gamma) {
+  const Eigen::TensorMap<Eigen::Tensor<T, 1>> vector(gamma.data(), static_cast<Index>(gamma.size()));
+  return simdnorm::RMSNorm<T>(vector, T(1e-5));
+}
+struct FunctorForward {
+  template <class T> void operator()(Operands<T>& p) const {
+    norm_of(p.gamma).forward(rows_of(p.shape, p.x), rows_of(p.shape, p.y));
+  }
+};
+struct FunctorForwardOfSum {
+  template <class T> void operator()(Operands<T>& p) const {
+    norm_of(p.gamma).forward(
+        simdnorm::residual_sum(rows_of(p.shape, p.x), rows_of(p.shape, p.dy), rows_of(p.shape, p.dy)),
+        rows_of(p.shape, p.y));
+  }
+};
 
 }  // namespace
 
@@ -91,4 +112,6 @@ int main() {
   count<float, RMSNormForward>("rms_norm_forward_64x768", {64, 768});
   count<float, RMSNormForward>("rms_norm_forward_512x128", {512, 128});
   count<float, RMSNormBackward>("rms_norm_backward_64x1024", {64, 1024});
+  count<float, FunctorForward>("functor_rms_norm_forward_1x64", {1, 64});
+  count<float, FunctorForwardOfSum>("functor_rms_norm_forward_of_sum_1x64", {1, 64});
 }

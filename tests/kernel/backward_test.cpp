@@ -307,8 +307,10 @@ TYPED_TEST(Gradients, AWorkspaceOfTheStatedSizeIsEnough) {
             unsigned char bytes[64];
           };
           std::vector<Line> memory(bytes / 64 + 2);
-          unsigned char* first = memory[0].bytes;
-          std::fill(first, first + memory.size() * 64, static_cast<unsigned char>(0xFF));
+          unsigned char* first =
+              memory[0].bytes + sizeof(double);  // which takes most of what comes before a line
+          const std::size_t all = memory.size() * 64 - sizeof(double);
+          std::fill(first, first + all, static_cast<unsigned char>(0xFF));
           std::vector<T> dx[2], dgamma[2], dbeta[2];
           for (int own = 0; own < 2; ++own) {
             dx[own].assign(x.size(), nan_of<T>);
@@ -321,8 +323,7 @@ TYPED_TEST(Gradients, AWorkspaceOfTheStatedSizeIsEnough) {
           EXPECT_EQ(first_difference(dx[0], dx[1]), -1);
           EXPECT_EQ(first_difference(dgamma[0], dgamma[1]), -1);
           EXPECT_EQ(first_difference(dbeta[0], dbeta[1]), -1);
-          for (std::size_t i = bytes; i < memory.size() * 64; ++i)
-            ASSERT_EQ(first[i], 0xFF) << "beyond the workspace";
+          for (std::size_t i = bytes; i < all; ++i) ASSERT_EQ(first[i], 0xFF) << "beyond the workspace";
           EXPECT_TRUE(std::any_of(first, first + bytes, [](unsigned char byte) { return byte != 0xFF; }))
               << "the workspace was not used";
         }
@@ -340,11 +341,16 @@ TYPED_TEST(Gradients, AWorkspaceOfTheStatedSizeIsUsed) {
     std::vector<T> dx(ones.size()), dgamma(size(hidden)), dbeta(size(hidden));
     const std::vector<RowMoments<T>> moments(size(layout.shape.rows), {T(0), T(0), T(1), T(1)});
     // Cleared and written are words; those that are not stay NaN.
-    std::vector<double> memory(size(LayerNormOperator<T>::workspace_bytes(layout.shape)) / 8 + 64,
-                               nan_of<double>);
+    struct alignas(64) Line {
+      double numbers[8];
+    };
+    std::vector<Line> lines(size(LayerNormOperator<T>::workspace_bytes(layout.shape)) / 64 + 8);
+    const std::size_t count = 8 * lines.size() - 1;
+    double* const memory = lines[0].numbers + 1;  // which takes most of what comes before a line
+    std::fill(memory, memory + count, nan_of<double>);
     backward(Norm::layer, layout.shape, layout.of(ones), layout.of(ones), nullptr, moments.data(),
-             layout.of(dx), dgamma.data(), dbeta.data(), {false, memory.data()});
-    std::size_t words = memory.size();
+             layout.of(dx), dgamma.data(), dbeta.data(), {false, memory});
+    std::size_t words = count;
     while (words > 0 && std::isnan(memory[words - 1])) --words;
     return static_cast<Index>(8 * words);
   };

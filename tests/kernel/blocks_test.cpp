@@ -84,11 +84,18 @@ TEST(Blocks, OfContiguousRowsAreFoldedAndMappedWhole) {
   using Block = BlockAlong<float, simd::DefaultArch>;
   for (int count = 1; count <= Block::capacity; ++count) {
     const Block block{3, count};
-    int folded = 0, mapped = 0;
+    int folded = 0, folded_by_two = 0, mapped = 0;
     block.folded([&](const auto& rows, int first) {
       EXPECT_EQ(first, folded);
       EXPECT_EQ(rows.first_row, 3 + folded);
+      EXPECT_EQ(rows.count(), 1);
       folded += rows.count();
+    });
+    block.folded<2>([&](const auto& rows, int first) {
+      EXPECT_EQ(first, folded_by_two);
+      EXPECT_EQ(rows.first_row, 3 + folded_by_two);
+      EXPECT_EQ(rows.count(), count - folded_by_two > 1 ? 2 : 1);
+      folded_by_two += rows.count();
     });
     block.mapped<2>([&](const auto& rows, int first) {
       EXPECT_EQ(first, mapped);
@@ -96,6 +103,7 @@ TEST(Blocks, OfContiguousRowsAreFoldedAndMappedWhole) {
       mapped += rows.count();
     });
     EXPECT_EQ(folded, count);
+    EXPECT_EQ(folded_by_two, count);
     EXPECT_EQ(mapped, count);
     for (int r = 0; r < count; ++r) {
       EXPECT_EQ(block.row(r).first_row, 3 + r);

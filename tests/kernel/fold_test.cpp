@@ -112,23 +112,27 @@ template <class T, int Sums, class Loaded> double sum_of(const Loaded& sums, int
   return of_rows[r % V::width];
 }
 
-// The rows of a block: the sums of x and of its squares column by column, by one chain and by two, and of x and 2x four
-// at once.
+// The rows of a block: the sums of x and of its squares column by column, by one chain, two rows at once, and by two; and of x and
+// 2x four at once.
 template <class T, class Block>
 void check_block(const Block& block, const Strided<const T>& rows, Index hidden,
                  const std::vector<std::vector<T>>& values) {
   SumsOf<Block, 2> one_chain, two_chains, of_four;
   const Columns all{0, hidden};
-  block.folded([&](const auto& folded, int first) {
-    using V = typename std::decay_t<decltype(folded)>::Vector;
-    const LoadedRows<T> source{rows};
-    const auto add = [&](auto at, auto* sum) {
+  const LoadedRows<T> source{rows};
+  const auto adding = [&](const auto& folded) {
+    return [&](auto at, auto* sum) {
       const auto x = source.doubles(folded, at);
       sum[0].add(x);
       sum[1].add_product(x, x);
     };
-    fold(folded, all, each_column<2>(add), one_chain, first);
-    fold(folded, all, each_column<2, 2>(add), two_chains, first);
+  };
+  block.template folded<2>([&](const auto& folded, int first) {
+    fold(folded, all, each_column<2>(adding(folded)), one_chain, first);
+  });
+  block.folded([&](const auto& folded, int first) {
+    using V = typename std::decay_t<decltype(folded)>::Vector;
+    fold(folded, all, each_column<2, 2>(adding(folded)), two_chains, first);
     fold(folded, all, four_at_once<2>([&](auto at) {
            const V x = source.load(folded, at);
            return Terms<V, 2>{{x, x + x}};

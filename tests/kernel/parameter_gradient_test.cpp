@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace {
@@ -24,19 +25,31 @@ template <class T> struct Totals : testing::Test {};
 using Elements = testing::Types<float, double>;
 TYPED_TEST_SUITE(Totals, Elements);
 
-// Each segment has the arrays of its terms, and clears these alone: two of LayerNorm, one of RMSNorm.
+// Each segment has the arrays of its terms, from a cache line on, and clears what of these is beyond the columns, alone: two of
+// LayerNorm, one of RMSNorm. (What the columns have is written by the first rows: backward_test.)
 template <class T, class... Term> void check_segments(Index hidden) {
   constexpr Index gradients = static_cast<Index>(sizeof...(Term));
   const Index of_segment = gradients * padded_hidden(hidden) * (sizeof(T) == 8 ? 2 : 1);
-  EXPECT_EQ(workspace_bytes<T>(3, hidden, gradients), 3 * of_segment * 8);
+  const Index size = workspace_bytes<T>(3, hidden, gradients) / 8;
+  EXPECT_EQ(size, 3 * of_segment + 7);  // from wherever a double may lie to the next line
   using Gradient = ParameterGradient<T, simd::DefaultArch, Term...>;
-  for (Index segment : {0, 1, 2}) {
-    std::vector<double> memory(static_cast<std::size_t>(3 * of_segment), 7.0);
-    const auto begun = Gradient(hidden, memory.data(), Term{}...).begin(segment);
-    for (Index i = 0; i < gradients; ++i)
-      EXPECT_EQ(begun.of_term[i], memory.data() + segment * of_segment + i * padded_hidden(hidden));
-    for (Index i = 0; i < 3 * of_segment; ++i)
-      EXPECT_EQ(memory[static_cast<std::size_t>(i)], i / of_segment == segment ? 0.0 : 7.0) << i;
+  struct alignas(64) Line {
+    double numbers[8];
+  };
+  std::vector<Line> lines(static_cast<std::size_t>(size / 8 + 2));
+  for (Index past : {0, 1, 7}) {
+    double* const workspace = lines[0].numbers + past;
+    for (Index segment : {0, 1, 2}) {
+      std::fill(workspace, workspace + size, 7.0);
+      const auto begun = Gradient(hidden, workspace, Term{}...).begin(segment);
+      double* const first = lines[past == 0 ? 0 : 1].numbers;
+      for (Index i = 0; i < gradients; ++i)
+        EXPECT_EQ(begun.of_term[i], first + segment * of_segment + i * padded_hidden(hidden));
+      for (Index i = 0; i < 3 * of_segment; ++i) {
+        const bool cleared = i / of_segment == segment && i % padded_hidden(hidden) >= hidden;
+        EXPECT_EQ(first[i], cleared ? 0.0 : 7.0) << i;
+      }
+    }
   }
 }
 TYPED_TEST(Totals, OfASegmentAreItsOwn) {

@@ -148,7 +148,7 @@ template <class P> class NormFunctor {
 
     template <class Z> auto rows_read(const char* name, const Z& object) const {
       expect_like_x<Z>();
-      const Strided<const stored_t<Z>> rows = rows_of(name, read(name, object));
+      const Strided<const stored_t<Z>>& rows = rows_of(name, read(name, object));
       if constexpr (is_expression<Z>()) {
         return ExpressionRows<Z>(object, {rows.outer, rows.column});
       } else {
@@ -210,7 +210,7 @@ template <class P> class NormFunctor {
       if constexpr (is_expression<Z>() || has_shape<Z>) {
         return {nullptr, layout_of(object)};
       } else {
-        const auto view = operand<const stored_t<Z>>(object);
+        auto view = operand<const stored_t<Z>>(object);
         if (view.data == nullptr && view.layout.elements() != 0)
           (operation.message() << name << " of shape " << view.layout
                                << " is an expression that lies nowhere in memory: evaluate it first")
@@ -244,7 +244,7 @@ template <class P> class NormFunctor {
       if (!view.layout.has_sizes_of(x.layout))
         (operation.message() << name << " has shape " << view.layout << " but x has shape " << x.layout)
             .fail();
-      const RowStrides strides = row_strides(norm.axes_, view.layout, shape, name, operation);
+      const RowStrides& strides = row_strides(norm.axes_, view.layout, shape, name, operation);
       return {view.data, strides.outer, strides.column};
     }
   };

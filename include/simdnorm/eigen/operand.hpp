@@ -24,10 +24,11 @@ constexpr Axes last_axes(int count) { return {-count, count}; }
 inline constexpr int largest_rank = 6;
 
 /// The dimensions of an Eigen object, from the slowest to the fastest: `Rank`, or, where it was made of another layout, at most
-/// so many. What an ordinary call does with it is inlined, and messages take a copy: its numbers can stay in registers.
+/// so many. What an ordinary call does with it is inlined, and messages take a copy: its numbers can stay in registers. (g++ 12
+/// keeps them there only where no member is followed by a gap, and no object that holds a layout is const itself: a reference to it is.)
 template <int Rank> struct Layout {
   int rank = Rank;
-  bool row_major = true;
+  int row_major = 1;
   std::array<Index, static_cast<std::size_t>(Rank)> size{};  // slowest first; 1 beyond the rank
   std::array<Index, static_cast<std::size_t>(Rank)> step{};  // elements from one index to the next
 

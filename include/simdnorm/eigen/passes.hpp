@@ -25,9 +25,9 @@ template <class Norm, class P> class Passes : protected NormFunctor<P> {
         std::conjunction_v<std::bool_constant<is_forward_option<T, std::decay_t<Last>>>...>,
         "simdnorm: forward: after y come a Moments<T>&, a device; T is double where x, y or what is "
         "learned holds double, else float");
-    const auto call = norm().call_of("forward", shape_of(x));
-    const auto x_rows = call.read_argument("x", x);
-    const auto y_rows = call.written_argument("y", y);
+    const auto& call = norm().call_of("forward", shape_of(x));
+    const auto& x_rows = call.read_argument("x", x);
+    const auto& y_rows = call.written_argument("y", y);
     const T epsilon = static_cast<T>(this->epsilon_);
     RowMoments<T>* moments = nullptr;
     if (Moments<T>* const kept = find_last<Moments<T>>(last...)) {
@@ -81,11 +81,11 @@ template <class Norm, class P> class Passes : protected NormFunctor<P> {
         std::conjunction_v<std::bool_constant<is_backward_option<T, std::decay_t<Last>>>...>,
         "simdnorm: backward: after dx and the gradients of what is learned (dgamma and dbeta; dgamma; "
         "dscale and dshift; dg) come accumulate, a Workspace<T>&, a device");
-    const auto call = norm().call_of("backward", shape_of(x));
+    const auto& call = norm().call_of("backward", shape_of(x));
     norm().expect_moments(call, moments);
-    const auto dy_rows = call.read_argument("dy", dy);
-    const auto x_rows = call.read_argument("x", x);
-    const auto dx_rows = call.written_argument("dx", dx);
+    const auto& dy_rows = call.read_argument("dy", dy);
+    const auto& x_rows = call.read_argument("x", x);
+    const auto& dx_rows = call.written_argument("dx", dx);
     std::apply(
         [&](auto&... last) {
           std::apply(

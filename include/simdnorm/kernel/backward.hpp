@@ -99,7 +99,7 @@ Index backward(RowShape shape, const Statistic& statistic, const Dy& dy, const X
   const Index per_task = gradient.blocks_per_task(blocks);
   const TasksOrSpans threads(executor, hidden, task_count(blocks, per_task));
   return in_tasks(blocks, per_task, threads, [&](Index task, Index first_block, Index last_block) {
-    const auto totals = gradient.begin(task);
+    auto totals = gradient.begin(task);
     blocks.each(first_block, last_block, [&](const auto& block) {
       const RowMoments<T>* of_block = moments + block.first_row;
       typename Statistic::Means means[std::decay_t<decltype(block)>::capacity];
@@ -117,6 +117,7 @@ Index backward(RowShape shape, const Statistic& statistic, const Dy& dy, const X
                                                              of_rows, means + first, part, totals);
                         });
           }
+          totals.mark_begun();
         });
       });
     });

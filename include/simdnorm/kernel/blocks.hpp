@@ -19,11 +19,14 @@ template <class T, class Arch> struct BlockAlong {
 
   int count() const { return row_count; }
   RowsAcross<T, Arch> row(int r) const { return {first_row + r, first_row + r, 0, 1}; }
-  /// Calls f(rows, r) for the rows to be folded together, of which the first is row r of the block: one.
-  template <class F> SIMDNORM_LOOP void folded(F&& f) const {
-    for (int r = 0; r < row_count; ++r) f(RowsAlong<T, Arch, 1>{first_row + r}, r);
+  /// Calls f(rows, r) for the rows to be folded together, `Rows` at once, of which the first is row r of the block.
+  template <int Rows = 1, class F> SIMDNORM_LOOP void folded(F&& f) const {
+    int r = 0;
+    if constexpr (Rows > 1)
+      for (; r + Rows <= row_count; r += Rows) f(RowsAlong<T, Arch, Rows>{first_row + r}, r);
+    for (; r < row_count; ++r) f(RowsAlong<T, Arch, 1>{first_row + r}, r);
   }
-  /// The same for rows to be mapped together, `Rows` at once, which share each load of gamma and beta.
+  /// The same for rows to be mapped together, which share each load of gamma and beta.
   template <int Rows, class F> SIMDNORM_INLINE void mapped(F&& f) const {
     int r = 0;
     for (; r + Rows <= row_count; r += Rows) f(RowsAlong<T, Arch, Rows>{first_row + r}, r);

@@ -51,7 +51,7 @@ template <int Sums, class Term> SIMDNORM_INLINE FourAtOnce<Sums, Term> four_at_o
   return {term};
 }
 
-// --- contiguous rows, one by one: the lanes' sums stay in registers ---
+// --- contiguous rows, one by one or a few at once: the lanes' sums stay in registers ---
 
 /// The sums of a row's lanes, once they are added to as many as a vector of doubles has: Extended, but for the order of
 /// double's words.
@@ -93,6 +93,17 @@ template <int Rows, class Arch, class Sums> SIMDNORM_INLINE Sums sums_of_element
   }
 }
 
+/// The same of one row, in all elements.
+template <int Count, class Arch, class Sums> SIMDNORM_INLINE Sums sum_of_elements(Sums row) {
+  if constexpr (Count > 1) {
+    Sums lower, upper;
+    interleave<Count / 2, Arch>(row, row, lower, upper);
+    return sum_of_elements<Count / 2, Arch>(lower + upper);
+  } else {
+    return row;
+  }
+}
+
 /// The first and second words of numbers; float's have but one.
 template <class V> void to_words(const Extended<float, V>& x, double* hi, double* lo) {
   simd::store(simd::All{}, hi, x.value);
@@ -119,6 +130,10 @@ template <class T, class Arch, int Sums, int Rows> class SumsAlong {
   SIMDNORM_INLINE void load(int r, int count, Extended<T, Vector>* sum) const {
     constexpr int width = Vector::width;
     simd::unroll<Sums>([&](auto s) SIMDNORM_INLINE_LAMBDA {
+      if (count == 1) {
+        sum[s] = extended(sum_of_elements<width, Arch>(of_[s][0]));
+        return;
+      }
       LaneSums<T, Arch> rows[static_cast<std::size_t>(width)];
       simd::unroll<width>([&](auto i)
                               SIMDNORM_INLINE_LAMBDA { rows[i] = of_[s][std::min<int>(r + i, count - 1)]; });
@@ -149,34 +164,38 @@ template <class T, class Arch, int Sums, int Rows> class SumsAlong {
   LaneSums<T, Arch> of_[static_cast<std::size_t>(Sums)][static_cast<std::size_t>(Rows)];
 };
 
-/// The sums of what `add` adds over columns of a contiguous row, from one on that a step may begin with, as those of row r of
-/// `sums`.
-template <class T, class Arch, int Sums, int Rows, class Add>
-SIMDNORM_LOOP void fold(const RowsAlong<T, Arch, 1>& row, Columns columns, const Add& add,
-                        SumsAlong<T, Arch, Sums, Rows>& sums, int r) {
-  constexpr int width = std::decay_t<decltype(row)>::width, parts = fold_lanes / width;
-  VectorSum<T, Arch> lanes[static_cast<std::size_t>(parts)][static_cast<std::size_t>(Sums * Add::chains)];
+/// The sums of what `add` adds over columns of contiguous rows, from one on that a step may begin with, as those of row r of
+/// `sums` and on.
+template <class T, class Arch, int Rows, int Sums, int Capacity, class Add>
+SIMDNORM_LOOP void fold(const RowsAlong<T, Arch, Rows>& /*rows*/, Columns columns, const Add& add,
+                        SumsAlong<T, Arch, Sums, Capacity>& sums, int r) {
+  constexpr int width = RowsAlong<T, Arch, Rows>::width, parts = fold_lanes / width;
+  VectorSum<T, Arch> lanes[static_cast<std::size_t>(Rows)][static_cast<std::size_t>(parts)]
+                          [static_cast<std::size_t>(Sums * Add::chains)];
   const Index hidden = columns.end;
   Index c = columns.begin;
   for (; c + fold_step <= hidden; c += fold_step) {
-    simd::unroll_body<parts>([&](auto part) SIMDNORM_BODY {
-      add.add_four(At<simd::All>{{}, c + part * width, 0, part * width}, lanes[part]);
+    simd::unroll_body<parts * Rows>([&](auto i) SIMDNORM_BODY {
+      constexpr int part = i / Rows, row = i % Rows;
+      add.add_four(At<simd::All>{{}, c + part * width, row, part * width}, lanes[row][part]);
     });
   }
   for (; c < hidden; c += fold_lanes) {
-    simd::unroll_body<parts>([&](auto part) SIMDNORM_BODY {
+    simd::unroll_body<parts * Rows>([&](auto i) SIMDNORM_BODY {
+      constexpr int part = i / Rows, row = i % Rows;
       const Index column = c + part * width;
       if (column + width <= hidden) {
-        add.add_one(At<simd::All>{{}, column, 0, part * width}, lanes[part]);
+        add.add_one(At<simd::All>{{}, column, row, part * width}, lanes[row][part]);
       } else if (column < hidden) {
-        add.add_one(At<simd::First>{{static_cast<int>(hidden - column)}, column, 0}, lanes[part]);
+        add.add_one(At<simd::First>{{static_cast<int>(hidden - column)}, column, row}, lanes[row][part]);
       }
     });
   }
-  simd::unroll<Sums>([&](auto s) SIMDNORM_INLINE_LAMBDA {
-    sums.set(s, r, pairwise<parts>([&](int part) SIMDNORM_INLINE_LAMBDA {
+  simd::unroll<Rows * Sums>([&](auto i) SIMDNORM_INLINE_LAMBDA {
+    constexpr int s = i % Sums, row = i / Sums;
+    sums.set(s, r + row, pairwise<parts>([&](int part) SIMDNORM_INLINE_LAMBDA {
                return pairwise<Add::chains>(
-                   [&](int chain) SIMDNORM_INLINE_LAMBDA { return lanes[part][chain * Sums + s]; });
+                   [&](int chain) SIMDNORM_INLINE_LAMBDA { return lanes[row][part][chain * Sums + s]; });
              }));
   });
 }

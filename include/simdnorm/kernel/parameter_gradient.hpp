@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <tuple>
 #include <utility>
@@ -20,6 +21,7 @@ struct NoParameterGradient {
   template <class Block, class At, class... Phases> static constexpr bool sums_all = true;
   template <class Blocks> static Index blocks_per_task(const Blocks& blocks) { return blocks.per_task(); }
   static NoParameterGradient begin(Index /*task*/) { return {}; }
+  static void mark_begun() {}
 
   template <class Block> struct Column {
     template <class Lanes, class... Gradients>
@@ -51,9 +53,10 @@ constexpr Index padded_hidden(Index hidden) {
 template <class T> constexpr Index segment_doubles(Index hidden, Index sums) {
   return sums * padded_hidden(hidden) * Extended<T>::words;
 }
-/// Bytes of the workspace for `segments` of them.
+/// Bytes of the workspace for `segments` of them, which begin at a cache line.
 template <class T> constexpr Index workspace_bytes(Index segments, Index hidden, Index sums) {
-  return segments * segment_doubles<T>(hidden, sums) * static_cast<Index>(sizeof(double));
+  constexpr Index size = static_cast<Index>(sizeof(double));
+  return segments * segment_doubles<T>(hidden, sums) * size + (simd::cache_line - size);
 }
 
 // --- terms: what is summed, from (block, at, dy, xhat), or from (block, at, what the sink of dx returned); 0 beyond the lanes
@@ -117,23 +120,28 @@ template <class T, class Arch, class... Terms> class ParameterGradient {
   static constexpr int sums = static_cast<int>(sizeof...(Terms));
 
   ParameterGradient(Index hidden, void* workspace, const Terms&... terms)
-      : hidden_(hidden), totals_(static_cast<double*>(workspace)), terms_(terms...) {}
+      : hidden_(hidden), totals_(first_line(workspace)), terms_(terms...) {}
 
   template <class Blocks> static Index blocks_per_task(const Blocks& blocks) {
     return blocks_per_segment(blocks);
   }
 
-  /// The totals of one segment, those of one term after those of another: `count` numbers in all.
+  /// The totals of one segment, those of one term after those of another: `count` numbers in all. They are begun by the first rows
+  /// that are added, to all columns.
   struct Segment {
     Index count;
+    bool begun;
     double* of_term[static_cast<std::size_t>(sums)];
     std::tuple<Terms...> terms;
+    void mark_begun() { begun = true; }
   };
   Segment begin(Index task) const {
+    const Index padded = padded_hidden(hidden_);
     double* const totals = totals_of(task);
-    std::fill(totals, totals + segment_doubles<T>(hidden_, sums), 0.0);
-    Segment segment{sums * padded_hidden(hidden_), {}, terms_};
-    for (int i = 0; i < sums; ++i) segment.of_term[i] = totals + i * padded_hidden(hidden_);
+    Segment segment{sums * padded, false, {}, terms_};
+    for (int i = 0; i < sums; ++i) segment.of_term[i] = totals + i * padded;
+    for (Index i = 0; i < segment_doubles<T>(hidden_, sums); i += padded)
+      std::fill(totals + i + hidden_, totals + i + padded, 0.0);  // beyond the columns they are read too
     return segment;
   }
 
@@ -156,7 +164,7 @@ template <class T, class Arch, class... Terms> class ParameterGradient {
     }
     template <class Lanes> SIMDNORM_INLINE void end(const Segment& segment, At<Lanes> at) const {
       simd::unroll<sums>([&](auto i) SIMDNORM_INLINE_LAMBDA {
-        of_term[i].add_to(segment.of_term[i], segment.count, at.column);
+        of_term[i].add_to({segment.of_term[i] + at.column, segment.count, segment.begun});
       });
     }
   };
@@ -197,6 +205,12 @@ template <class T, class Arch, class... Terms> class ParameterGradient {
     Number sum = pairwise<fold_lanes>([&](int lane) { return lanes[lane]; });
     if (accumulate) sum.add(simd::load_doubles<simd::Vector<T, simd::NoSimd>>(simd::All{}, total.sums));
     sum.round(simd::All{}, total.sums);
+  }
+  /// Where a vector of doubles that fills a line begins in one: else each would lie in two.
+  static double* first_line(void* workspace) {
+    const Index past = static_cast<Index>(reinterpret_cast<std::uintptr_t>(workspace) % simd::cache_line);
+    return reinterpret_cast<double*>(static_cast<char*>(workspace) +
+                                     (simd::cache_line - past) % simd::cache_line);
   }
   double* totals_of(Index segment) const { return totals_ + segment * segment_doubles<T>(hidden_, sums); }
 

@@ -149,15 +149,13 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
     return values;
   }
 
-  /// A sum over these rows, at one column; add_to adds it to an array of totals (hidden, padded).
+  /// A sum over these rows, at one column; add_to adds it to the totals from that column on.
   struct RowSum {
     Vector value = Vector::broadcast(T(0));
     template <class Lanes> SIMDNORM_INLINE void add(At<Lanes> at, Vector term) {
       value = at.row == 0 ? term : value + term;
     }
-    SIMDNORM_INLINE void add_to(double* totals, Index count, Index column) const {
-      add_to_total(value, count, totals + column);
-    }
+    SIMDNORM_INLINE void add_to(TotalsAt totals) const { add_to_totals(value, totals); }
   };
 
  private:
@@ -213,7 +211,7 @@ template <class T, class Arch> struct RowsAcross {
   int count() const { return row_count; }
   RowsAcross row(int r) const { return {first_row + r, item, beside + r, 1}; }
   /// As a block (blocks.hpp): it is folded and mapped as a whole.
-  template <class F> SIMDNORM_LOOP void folded(F&& f) const { f(*this, 0); }
+  template <int Rows = 1, class F> SIMDNORM_LOOP void folded(F&& f) const { f(*this, 0); }
   template <int Rows, class F> SIMDNORM_INLINE void mapped(F&& f) const { f(*this, 0); }
 
   template <class F> SIMDNORM_LOOP void columns(Index c, Index end, F&& f) const {
@@ -270,10 +268,10 @@ template <class T, class Arch> struct RowsAcross {
       T* p = lanes + at.row % fold_lanes;
       simd::store(simd::All{}, p, simd::load<Vector>(simd::All{}, p) + term);
     }
-    SIMDNORM_INLINE void add_to(double* totals, Index count, Index column) const {
+    SIMDNORM_INLINE void add_to(TotalsAt totals) const {
       const Extended<T> sum =
           pairwise<fold_lanes>([&](int lane) { return Extended<T>{static_cast<double>(lanes[lane])}; });
-      add_number_to_total(sum, count, totals + column);
+      add_number_to_totals(sum, totals);
     }
   };
 
