@@ -55,11 +55,15 @@ struct Arrays {
   }
 };
 
+using A = const Arrays&;
+using R = const Rows&;
+inline const float* const none = nullptr;
+
 struct Case {
   const char* name;
   Names read, written;
   std::map<std::string, Names> may_be;  // of what is written
-  std::function<void(const Arrays&, const Rows&)> run;
+  std::function<void(A, R)> run;
 };
 
 inline const float* reads(const Rows& rows, const char* name) { return rows.at(name); }

@@ -5,16 +5,12 @@ namespace {
 
 using namespace aliasing;
 
-const float* const none = nullptr;
-
 template <class Dy, class X, class Dx>
 void rms_back(const Arrays& a, const Dy& dy, const X& x, const Dx& dx) {
   simdnorm::rms_norm_backward(a.shape, dy, x, a.gamma.data(), a.moments.data(), dx);
 }
 
 std::vector<Case> cases() {
-  using A = const Arrays&;
-  using R = const Rows&;
   const Names back = {"dy", "x"}, dx_alone = {"dx"};
   return {
       {"backward",

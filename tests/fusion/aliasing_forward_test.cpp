@@ -13,8 +13,6 @@ template <class X, class Y> void rms(const Arrays& a, const X& x, const Y& y) {
 }
 
 std::vector<Case> cases() {
-  using A = const Arrays&;
-  using R = const Rows&;
   const Names x_alone = {"x"}, y_alone = {"y"};
   return {
       {"forward", x_alone, y_alone, {{"y", x_alone}}, [](A a, R r) { layer(a, reads(r, "x"), r.at("y")); }},

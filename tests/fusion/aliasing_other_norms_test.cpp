@@ -7,11 +7,7 @@ namespace {
 
 using namespace aliasing;
 
-const float* const none = nullptr;
-
 std::vector<Case> cases() {
-  using A = const Arrays&;
-  using R = const Rows&;
   const Names back = {"dy", "x"}, dx_alone = {"dx"};
   return {
       {"modulated, dx",
