@@ -45,9 +45,10 @@ template <class T, class... Term> void check_segments(Index hidden) {
       double* const first = lines[past == 0 ? 0 : 1].numbers;
       for (Index i = 0; i < gradients; ++i)
         EXPECT_EQ(begun.of_term[i], first + segment * of_segment + i * padded_hidden(hidden));
-      for (Index i = 0; i < 3 * of_segment; ++i) {
-        const bool cleared = i / of_segment == segment && i % padded_hidden(hidden) >= hidden;
-        EXPECT_EQ(first[i], cleared ? 0.0 : 7.0) << i;
+      for (const double* number = workspace; number < workspace + size; ++number) {
+        const Index i = number - first;
+        const bool cleared = i >= 0 && i / of_segment == segment && i % padded_hidden(hidden) >= hidden;
+        EXPECT_EQ(*number, cleared ? 0.0 : 7.0) << i;
       }
     }
   }

@@ -50,8 +50,8 @@ SIMDNORM_COLD void finish_each_row(const Sums& sums, int count, Index hidden, do
   }
 }
 
-/// Contiguous rows that are folded about zero at once. Where vectors are so wide that a row's sums are few, and wait for the additions
-/// before: two. (Not of double, whose additions take longer, and not where the rows are made: both are as fast one by one, or faster.)
+/// Contiguous rows that are folded about zero at once: two where vectors are so wide that a row's sums are few, and wait for the
+/// additions before. (Rows of double, and those that are made, are as fast one by one, or faster: benchmarks/README.md.)
 template <class Statistic, class Block, class Source> inline constexpr int rows_folded = 1;
 template <class Statistic, class T, class Arch, class U>
 inline constexpr int rows_folded<Statistic, BlockAlong<T, Arch>, LoadedRows<U>> =
