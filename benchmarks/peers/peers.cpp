@@ -224,6 +224,14 @@ double seconds_of(const Call& call, Index calls) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+/// Makes calls that are not timed. On several threads the library before lets its own wait in a loop for some milliseconds, and the
+/// system takes as long to spread those of this call over the processors.
+void begin_turn(const Call& call, const Options& options) {
+  if (options.threads == 1) return call.repeated(1);  // finds its own arrays in the cache again
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  for (double seconds = 0; seconds < 20e-3;) seconds += seconds_of(call, 1);
+}
+
 /// So many calls take about as long as was asked for, or longer.
 Index calibrated(const Call& call, double seconds) {
   for (Index calls = 1;;) {
@@ -263,6 +271,7 @@ Row measure(const Operation& o, const Shape& shape, const Options& options) {
           contender.rounds_everywhere);
       if (!error.empty()) throw std::runtime_error(contender.name + " is wrong: " + error);
     }
+    begin_turn(entrant.call, options);
     entrant.calls = calibrated(entrant.call, options.seconds);
     entrants.push_back(std::move(entrant));
   }
@@ -274,9 +283,7 @@ Row measure(const Operation& o, const Shape& shape, const Options& options) {
     std::shuffle(order.begin(), order.end(), random);
     for (const std::size_t i : order) {
       Entrant& entrant = entrants[i];
-      // A library's own threads keep spinning for some milliseconds after its call.
-      if (options.threads > 1) std::this_thread::sleep_for(std::chrono::milliseconds(20));
-      if (entrant.calls > 1) entrant.call.repeated(1);  // finds its own arrays in the cache again
+      begin_turn(entrant.call, options);
       entrant.seconds.push_back(seconds_of(entrant.call, entrant.calls) / static_cast<double>(entrant.calls));
     }
   }

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <future>
 
 namespace {
@@ -100,7 +101,7 @@ TEST(Devices, FewElementsStayOnTheirThread) {
   CountingPool counting(2);
   const Eigen::ThreadPoolDevice pool(&counting, 2);
   const simdnorm::LayerNorm<float> norm(64);
-  for (Index rows : {64, 700}) {  // one task, and several
+  for (Index rows : {64, 1700}) {  // one task, and several
     Rows x(rows, 64), y(rows, 64), expected(rows, 64);
     x.setRandom();
     norm.forward(x, expected);
@@ -130,6 +131,66 @@ TEST(Devices, RMSNormRunsOnThePool) {
   }
 }
 
+// A pool whose threads are busy with something else: it runs its tasks only when it is told to.
+class BusyPool : public Eigen::ThreadPoolInterface {
+ public:
+  void Schedule(std::function<void()> f) override { tasks.push_back(std::move(f)); }
+  int NumThreads() const override { return 4; }
+  int CurrentThreadId() const override { return -1; }
+  std::vector<std::function<void()>> tasks;
+};
+
+TEST(Devices, ACallWaitsForNoThreadToBegin) {
+  BusyPool busy;
+  const Eigen::ThreadPoolDevice pool(&busy, 4);
+  {
+    Rows x(4000, 100), dy(4000, 100);
+    x.setRandom();
+    dy.setRandom();
+    const simdnorm::LayerNorm<float> norm(100);
+    const Outputs<Rows> expected = run(x, dy, norm, Eigen::DefaultDevice()), out = run(x, dy, norm, pool);
+    EXPECT_EQ(difference(out.y, expected.y), -1);
+    EXPECT_EQ(difference(out.dx, expected.dx), -1);
+    EXPECT_EQ(difference(out.dgamma, expected.dgamma), -1);
+    EXPECT_EQ(difference(out.dbeta, expected.dbeta), -1);
+  }
+  // Two threads each for forward and backward, the first of which would have asked for the third.
+  EXPECT_EQ(busy.tasks.size(), 4U);
+  // A thread that comes when all is done, and the tensors are gone, finds nothing to do and asks for nobody.
+  for (std::size_t i = 0; i < busy.tasks.size(); ++i) busy.tasks[i]();
+  EXPECT_EQ(busy.tasks.size(), 4U);
+}
+
+// A pool may run a task at once, on the thread that hands it out, as Eigen's does when its queue is full.
+class ImmediatePool : public BusyPool {
+ public:
+  void Schedule(std::function<void()> f) override {
+    ++scheduled;
+    f();
+  }
+  int scheduled = 0;
+};
+
+TEST(Devices, APoolMayRunATaskAtOnce) {
+  Rows x(8000, 100), y(8000, 100), expected(8000, 100);
+  x.setRandom();
+  const simdnorm::LayerNorm<float> norm(100);
+  norm.forward(x, expected);
+  for (const int threads : {2, 3, 4, 5, 8, 100}) {
+    ImmediatePool immediate;
+    const Eigen::ThreadPoolDevice pool(&immediate, threads);
+    y.setZero();
+    norm.forward(x, y, pool);
+    EXPECT_EQ(difference(y, expected), -1) << threads << " threads";
+    // The caller's own thread is none of them, and each gets 65536 elements. One that finds nothing left asks for nobody.
+    EXPECT_GE(immediate.scheduled, 1);
+    EXPECT_LE(immediate.scheduled, std::min(threads, 8000 * 100 / 65536) - 1);
+    if (threads <= 5) {
+      EXPECT_EQ(immediate.scheduled, threads - 1);
+    }
+  }
+}
+
 // A pool's own tasks call the operators on the same pool: every thread of it at once, and more calls than
 // threads.
 TEST(Devices, ACallFromInsideATaskOfThePoolReturns) {
@@ -137,18 +198,18 @@ TEST(Devices, ACallFromInsideATaskOfThePoolReturns) {
     Eigen::ThreadPool threads_of_pool(threads);
     const Eigen::ThreadPoolDevice pool(&threads_of_pool, threads);
     const int calls = 3 * threads;
-    Rows x(2000, 64), expected(2000, 64);
+    Rows x(4000, 64), expected(4000, 64);
     x.setRandom();
     const simdnorm::LayerNorm<float> norm(64);
     norm.forward(x, expected);
-    std::vector<Rows> y(size(calls), Rows(2000, 64));
+    std::vector<Rows> y(size(calls), Rows(4000, 64));
     std::vector<std::promise<void>> done(size(calls));
     for (int i = 0; i < calls; ++i) {
       threads_of_pool.Schedule([&, i] {
         norm.forward(x, y[size(i)], pool);
         Eigen::Tensor<float, 1> dgamma(64), dbeta(64);
         simdnorm::Moments<float> moments;
-        Rows dx(2000, 64);
+        Rows dx(4000, 64);
         norm.forward(x, dx, moments, pool);
         norm.backward(x, x, moments, dx, dgamma, dbeta, pool);
         done[size(i)].set_value();

@@ -62,7 +62,7 @@ TEST_F(EigenDoubleBackward, OverAnotherAxis) {
 }
 
 TEST_F(EigenDoubleBackward, RMSNormOfMatricesOnThreads) {
-  constexpr Index many = 2500;
+  constexpr Index many = 4000;
   const Matrix<bfloat16> m = Eigen::MatrixXf::Random(many, hidden).cast<bfloat16>();
   const Matrix<float> of_y = Eigen::MatrixXf::Random(many, hidden),
                       of_dx = Eigen::MatrixXf::Random(many, hidden);
