@@ -3,7 +3,7 @@
 // now and then one argument that is wrong.
 //
 // What is expected is the composition: calls of the plain operators, which the fuzzer `pointers` judges, on contiguous rows,
-// and one scalar loop. All arrays must be as that says, bit for bit but for which NaN, and all other bytes as before; a
+// and one scalar loop, or as a program says. All arrays must be as that says, bit for bit but for which NaN, and all other bytes as before; a
 // wrong call is refused with nothing written. Arrays are allocated exactly, so that AddressSanitizer sees any access outside.
 #pragma once
 
@@ -312,5 +312,8 @@ void fuzz_modulated(Input& input);
 void fuzz_gathered(Input& input);
 void fuzz_from_output(Input& input);
 void fuzz_split(Input& input);
+void fuzz_results(Input& input);
+void fuzz_statistics(Input& input);
+void fuzz_double_backward(Input& input);
 
 }  // namespace fuzz

@@ -1,7 +1,7 @@
 // Sums with a residual, and branches with all their factors, forward and backward; y and dx that are added to something.
 #include <simdnorm/pointers.hpp>
 
-#include "fuzz/fusions_fuzz.hpp"
+#include "fuzz/factors.hpp"
 
 namespace fuzz {
 namespace {
@@ -10,30 +10,6 @@ using simdnorm::added;
 using simdnorm::branch;
 using simdnorm::residual_gradients;
 using simdnorm::residual_sum;
-
-// What a branch is multiplied with.
-struct Factors {
-  Parameter bias, layer_scale;
-  Values row_scale;
-  const float* rows;
-  simdnorm::Dropout dropout;
-
-  explicit Factors(Case& c)
-      : bias(c.parameter("bias")),
-        layer_scale(c.parameter("layer_scale")),
-        dropout{c.input.one_of({0.0, 0.3, 0.999}), static_cast<std::uint64_t>(c.input.between(0, 9)),
-                static_cast<std::uint32_t>(c.input.between(0, 9)),
-                c.input.one_of({Index{0}, Index{5}, Index{1} << 33})} {
-    for (Index r = 0; r < c.shape.rows; ++r) row_scale.push_back(c.input.one_of({1.0F, 0.0F, 1.25F, -3e30F}));
-    rows = c.array("row_scale", row_scale);
-    c.fault("probability", [this] { dropout.probability = 1; });
-    c.fault("row_scale missing", [this] { rows = nullptr; });
-  }
-  float mask(const Case& c, std::size_t i) const {
-    return fusion::mask_of<float>(dropout, static_cast<Index>(c.row_of(i)),
-                                  static_cast<Index>(c.column_of(i)));
-  }
-};
 
 // residual * alpha + (x + bias) * layer_scale * mask * row_scale; y = addend + norm.
 void sum_forward(Input& input) {

@@ -184,7 +184,7 @@ void backward_with_sums(RowShape shape, const Statistic& statistic, const Dy& dy
   if (workspace == nullptr) {
     const auto bytes =
         static_cast<std::size_t>(gradient_workspace_bytes_of<Blocks, T>(shape, Gradient::sums));
-    own.reset(new double[bytes / sizeof(double)]);  // not cleared: each segment clears its own
+    own.reset(new double[bytes / sizeof(double)]);  // not cleared: each segment begins its own
     workspace = own.get();
   }
   const Gradient gradient(shape.hidden, workspace, sums.term...);
