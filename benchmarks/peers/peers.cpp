@@ -120,7 +120,7 @@ Call bound(const Candidate& candidate, const View& v) {
   return {candidate.bind(v).repeated, [] {}};
 }
 
-/// simdnorm's functors on as many threads as the other libraries have, on rows of T.
+/// simdnorm's functors on a device, on rows of T.
 template <class T, class Device>
 Call simdnorm_on(const View& v, Norm norm, Pass pass, bool keep_moments, Device device) {
   const RowsOf<T> rows(v);
@@ -158,10 +158,10 @@ Call simdnorm_on(const View& v, Norm norm, Pass pass, bool keep_moments, Device 
   }
 }
 
-template <class T> Call simdnorm_call(const View& v, Norm norm, Pass pass, bool keep_moments) {
-  if (peer_threads() == 1)
+template <class T> Call simdnorm_call(const View& v, Norm norm, Pass pass, bool keep_moments, int threads) {
+  if (threads == 1)
     return simdnorm_on<T>(v, norm, pass, keep_moments, std::make_shared<Eigen::DefaultDevice>());
-  static Eigen::ThreadPool pool(peer_threads());
+  static Eigen::ThreadPool pool(threads);
   return simdnorm_on<T>(v, norm, pass, keep_moments,
                         std::make_shared<Eigen::ThreadPoolDevice>(&pool, pool.NumThreads()));
 }
@@ -201,14 +201,16 @@ std::vector<Contender> contenders(const Operation& o) {
       if (candidate.name == "naive" || candidate.name == "eigen_array") add(candidate, true);
     }
   }
-  const auto simdnorm = [&](bool keep_moments) {
-    return [o, keep_moments](const View& v) {
-      return o.type == Type::float32 ? simdnorm_call<float>(v, o.norm, o.pass, keep_moments)
-                                     : simdnorm_call<Eigen::bfloat16>(v, o.norm, o.pass, keep_moments);
+  const auto simdnorm = [&](bool keep_moments, int threads) {
+    return [o, keep_moments, threads](const View& v) {
+      return o.type == Type::float32
+                 ? simdnorm_call<float>(v, o.norm, o.pass, keep_moments, threads)
+                 : simdnorm_call<Eigen::bfloat16>(v, o.norm, o.pass, keep_moments, threads);
     };
   };
-  list.push_back({"simdnorm", simdnorm(false)});
-  if (o.pass != Pass::backward) list.push_back({"simdnorm (training)", simdnorm(true)});
+  list.push_back({"simdnorm", simdnorm(false, peer_threads())});
+  if (o.pass != Pass::backward) list.push_back({"simdnorm (training)", simdnorm(true, peer_threads())});
+  if (peer_threads() > 1) list.push_back({"simdnorm (one thread)", simdnorm(false, 1)});
   for (const Peer& peer : all_peers()) {
     if (peer.norm == o.norm && peer.pass == o.pass && peer.type == o.type)
       list.push_back({peer.name(), peer.prepare, true, peer.rounds_everywhere});
