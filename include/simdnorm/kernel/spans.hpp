@@ -40,7 +40,7 @@ template <class Threads = Serial> struct Spans {
 };
 
 /// Threads share the spans of rows so long that it pays to wait for them twice a row, in a call of too few tasks to go round.
-inline constexpr Index shortest_shared_row = Index(1) << 21;
+inline constexpr Index shortest_shared_row = Index(1) << 20;
 inline constexpr Index few_tasks = 8;
 
 /// An executor of a call's tasks and the spans of its rows: one or the other is spread over the threads.
