@@ -3,8 +3,9 @@
 // now and then one argument that is wrong.
 //
 // What is expected is the composition: calls of the plain operators, which the fuzzer `pointers` judges, on contiguous rows,
-// and one scalar loop, or as a program says. All arrays must be as that says, bit for bit but for which NaN, and all other bytes as before; a
-// wrong call is refused with nothing written. Arrays are allocated exactly, so that AddressSanitizer sees any access outside.
+// and one scalar loop, or what a program says. All arrays must be as that says, bit for bit but for which NaN, and all other bytes
+// as before; a wrong call is refused with nothing written. Arrays are allocated exactly, so that AddressSanitizer sees any access
+// outside.
 #pragma once
 
 #include <simdnorm/dispatch/call.hpp>
