@@ -3,7 +3,9 @@
 #include <simdnorm/pointers.hpp>
 #include <simdnorm/simdnorm.hpp>
 
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <vector>
 
 namespace {
@@ -11,11 +13,21 @@ namespace {
 using simdnorm::Index;
 using simdnorm::RowShape;
 
+template <class T> simdnorm::BFloat16 upper_half(T value) {
+  const float number = static_cast<float>(value);
+  std::uint32_t bits;
+  std::memcpy(&bits, &number, sizeof bits);
+  return {static_cast<std::uint16_t>(bits >> 16)};
+}
+
 // The operands of both norms.
 template <class T> struct Operands {
   RowShape shape;
   std::vector<T> x, dy, y, gamma, beta, dgamma, dbeta;
   std::vector<simdnorm::RowMoments<T>> moments;
+  std::vector<simdnorm::BFloat16> narrow_x, narrow_dy, narrow_y;
+  std::vector<std::int8_t> codes;
+  std::vector<float> scales;
   std::vector<double> workspace;
   simdnorm::GradientOptions options;
 
@@ -26,6 +38,11 @@ template <class T> struct Operands {
       x[i] = static_cast<T>(i * 37 % 101) / 64;
       dy[i] = static_cast<T>(i * 23 % 89) / 64;
     }
+    for (const T value : x) narrow_x.push_back(upper_half(value));
+    for (const T value : dy) narrow_dy.push_back(upper_half(value));
+    narrow_y = narrow_x;
+    codes.resize(x.size());
+    scales.resize(size(shape.rows));
     for (std::vector<T>* columns : {&gamma, &beta, &dgamma, &dbeta})
       columns->assign(size(shape.hidden), T(1));
     moments.resize(size(shape.rows));
@@ -56,6 +73,30 @@ struct RMSNormBackward {
   template <class T> void operator()(Operands<T>& p) const {
     rms_norm_backward(p.shape, p.dy.data(), p.x.data(), p.gamma.data(), p.moments.data(), p.y.data(),
                       p.dgamma.data(), p.options);
+  }
+};
+// Rows of bfloat16, and y in codes.
+struct NarrowLayerNormForward {
+  void operator()(Operands<float>& p) const {
+    layer_norm_forward(p.shape, p.narrow_x.data(), p.gamma.data(), p.beta.data(), 1e-5F, p.narrow_y.data(),
+                       p.moments.data());
+  }
+};
+struct NarrowLayerNormBackward {
+  void operator()(Operands<float>& p) const {
+    layer_norm_backward(p.shape, p.narrow_dy.data(), p.narrow_x.data(), p.gamma.data(), p.moments.data(),
+                        p.narrow_y.data(), p.dgamma.data(), p.dbeta.data(), p.options);
+  }
+};
+struct NarrowRMSNormForward {
+  void operator()(Operands<float>& p) const {
+    rms_norm_forward(p.shape, p.narrow_x.data(), p.gamma.data(), 1e-5F, p.narrow_y.data(), p.moments.data());
+  }
+};
+struct RMSNormForwardToCodes {
+  void operator()(Operands<float>& p) const {
+    rms_norm_forward(p.shape, p.x.data(), p.gamma.data(), 1e-5F,
+                     simdnorm::per_token(p.codes.data(), p.scales.data()));
   }
 };
 // On Eigen's tensors: what the functors take over the calls on pointers.
@@ -112,6 +153,10 @@ int main() {
   count<float, RMSNormForward>("rms_norm_forward_64x768", {64, 768});
   count<float, RMSNormForward>("rms_norm_forward_512x128", {512, 128});
   count<float, RMSNormBackward>("rms_norm_backward_64x1024", {64, 1024});
+  count<float, NarrowLayerNormForward>("layer_norm_forward_bfloat16_64x768", {64, 768});
+  count<float, NarrowLayerNormBackward>("layer_norm_backward_bfloat16_64x768", {64, 768});
+  count<float, NarrowRMSNormForward>("rms_norm_forward_bfloat16_64x768", {64, 768});
+  count<float, RMSNormForwardToCodes>("rms_norm_forward_per_token_int8_64x768", {64, 768});
   count<float, FunctorForward>("functor_rms_norm_forward_1x64", {1, 64});
   count<float, FunctorForwardOfSum>("functor_rms_norm_forward_of_sum_1x64", {1, 64});
 }
