@@ -1,5 +1,6 @@
 // Rows of several spans (kernel/spans.hpp), which threads share where they are few: the bits are those of one thread, the same
 // for contiguous rows and rows side by side, streamed or not, and as close to the formula as those of short rows.
+#include <simdnorm/kernel/spans.hpp>
 #include <simdnorm/storage.hpp>
 
 #include <gtest/gtest.h>
@@ -75,7 +76,7 @@ TYPED_TEST(LongRows, OfAFewSpans) {
 // Rows that threads share: ordinary ones; those that are measured about their mean, of extreme magnitude, and not finite.
 TYPED_TEST(LongRows, ThreadsThatShareThemGiveTheBitsOfOne) {
   using T = TypeParam;
-  const Index shared = Index(1) << 20;
+  const Index shared = simdnorm::shortest_shared_row;
   const T huge = std::ldexp(T(1), std::numeric_limits<T>::max_exponent - 4);
   expect_same(long_problem<T>(shared, {1, huge, 1}, {T(1e5), 0, std::numeric_limits<T>::infinity()}),
               Norm::layer, Threads{2});

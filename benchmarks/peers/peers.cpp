@@ -226,8 +226,8 @@ double seconds_of(const Call& call, Index calls) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Makes calls that are not timed. On several threads the library before lets its own wait in a loop for some milliseconds, and the
-/// system takes as long to spread those of this call over the processors.
+/// Makes calls that are not timed. The library before lets its threads look for work for some milliseconds, and those of this call
+/// need some until they run on processors of their own.
 void begin_turn(const Call& call, const Options& options) {
   if (options.threads == 1) return call.repeated(1);  // finds its own arrays in the cache again
   std::this_thread::sleep_for(std::chrono::milliseconds(20));

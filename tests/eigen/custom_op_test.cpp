@@ -12,7 +12,8 @@ using simdnorm::Index;
 
 template <int Order> struct CustomOp {
   using TensorOfOrder = Eigen::Tensor<float, 3, Order>;
-  const Index batch = 40, tokens = 30, hidden = 120;  // enough for the pool
+  static constexpr Index batch = 40, tokens = 30, hidden = 120;
+  static_assert(batch * tokens * hidden >= 2 * simdnorm::smallest_share, "enough for the pool");
   TensorOfOrder x{batch, tokens, hidden}, residual{batch, tokens, hidden}, expected{batch, tokens, hidden};
   Eigen::Tensor<float, 1> gamma{hidden}, beta{hidden};
 

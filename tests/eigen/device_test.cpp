@@ -161,6 +161,16 @@ TEST(Devices, ACallWaitsForNoThreadToBegin) {
   EXPECT_EQ(busy.tasks.size(), 4U);
 }
 
+// README says so: the other threads are at work on what an exception would take away.
+TEST(DevicesDeathTest, AnExceptionFromASharedTaskEndsTheProgram) {
+  testing::GTEST_FLAG(death_test_style) = "threadsafe";  // ThreadSanitizer has a thread of its own
+  BusyPool busy;
+  const Eigen::ThreadPoolDevice pool(&busy, 4);
+  EXPECT_DEATH(simdnorm::executor_of(pool)(4, simdnorm::smallest_share, [](Index) { throw 1; }), "");
+  const auto alone = [&] { simdnorm::executor_of(pool)(4, 1, [](Index) { throw 1; }); };
+  EXPECT_THROW(alone(), int);
+}
+
 // A pool may run a task at once, on the thread that hands it out, as Eigen's does when its queue is full.
 class ImmediatePool : public BusyPool {
  public:
@@ -182,9 +192,10 @@ TEST(Devices, APoolMayRunATaskAtOnce) {
     y.setZero();
     norm.forward(x, y, pool);
     EXPECT_EQ(difference(y, expected), -1) << threads << " threads";
-    // The caller's own thread is none of them, and each gets 65536 elements. One that finds nothing left asks for nobody.
+    // The caller's own thread is none of them, and each gets a share of the elements. One that finds nothing left asks for nobody.
     EXPECT_GE(immediate.scheduled, 1);
-    EXPECT_LE(immediate.scheduled, std::min(threads, 8000 * 100 / 65536) - 1);
+    EXPECT_LE(immediate.scheduled,
+              std::min(threads, static_cast<int>(8000 * 100 / simdnorm::smallest_share)) - 1);
     if (threads <= 5) {
       EXPECT_EQ(immediate.scheduled, threads - 1);
     }

@@ -63,6 +63,7 @@ TEST_F(EigenDoubleBackward, OverAnotherAxis) {
 
 TEST_F(EigenDoubleBackward, RMSNormOfMatricesOnThreads) {
   constexpr Index many = 4000;
+  static_assert(many * hidden >= 2 * simdnorm::smallest_share, "enough for the pool");
   const Matrix<bfloat16> m = Eigen::MatrixXf::Random(many, hidden).cast<bfloat16>();
   const Matrix<float> of_y = Eigen::MatrixXf::Random(many, hidden),
                       of_dx = Eigen::MatrixXf::Random(many, hidden);

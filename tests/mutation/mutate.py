@@ -81,7 +81,7 @@ NOT_INLINED = "#define always_inline unused\n"
 # Tests of what the operators of stage 3 do not have, which reach the header by way of others.
 OF_TYPES = ["types/parameters", "types/own_type", "types/forward_bfloat16", "types/forward_float16"]
 OF_CODES = ["types/quantized_int8", "types/quantized_e4m3", "types/quantized_e5m2", "types/errors"]
-OF_RESIDUALS = ["fusion/residual_float", "fusion/residual_narrow", "fusion/memory_float", "fusion/errors"]
+OF_RESIDUALS = ["fusion/residual_float", "fusion/residual_narrow", "fusion/memory_float", "fusion/memory_bfloat16", "fusion/errors"]
 ALSO = {
     "check.hpp": ["fusion/errors"],
     "cache.hpp": ["types/memory"],
@@ -120,7 +120,7 @@ ALSO = {
     "kernel/epilogue.hpp": ["types/round_xhat", "types/one_plus_gamma"],
     "kernel/quantize.hpp": OF_CODES + ["types/memory", "quantize"],
     "kernel/residual_sum.hpp": OF_RESIDUALS,
-    "kernel/residual_add.hpp": ["fusion/added", "fusion/memory_float", "fusion/errors"],
+    "kernel/residual_add.hpp": ["fusion/added", "fusion/memory_float", "fusion/memory_bfloat16", "fusion/errors"],
     "modulated_norm.hpp": ["fusion/modulated", "fusion/modulated_arguments", "fusion/dropout"],
     "kernel/partial.hpp": ["split/norm", "split/memory", "split/neighbours"],
     "kernel/merged.hpp": ["split/norm"],

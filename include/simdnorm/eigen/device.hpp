@@ -14,7 +14,8 @@
 
 namespace simdnorm {
 
-/// A thread is asked for so many elements at least, so that half of a call is worth more than it costs to wake one.
+/// A thread is asked for so many elements at least. Of fewer, two threads that were awake took as long as one, or longer, where they
+/// had one core between them (benchmarks/README.md).
 inline constexpr Index smallest_share = 65536;
 
 template <class Device, class = void>
@@ -52,7 +53,7 @@ class SharedTasks {
     }
   }
 
-  /// Returns when all tasks are done. What is left of them takes microseconds, unless another program has the processor.
+  /// Returns when all tasks are done. What is left of them is a turn of each other thread: a 16th of its share, or one task.
   void wait() {
     for (int i = 0; i < looks_before_sleep; ++i) {
       if (done_.load(std::memory_order_acquire) == tasks_) return;
