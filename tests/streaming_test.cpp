@@ -84,6 +84,22 @@ TYPED_TEST(Streams, HaveTheBitsOfStores) {
   }
 }
 
+// Rows that are fetched as they are measured, and a row that is measured again.
+TYPED_TEST(Streams, OfLongRowsToo) {
+  using T = TypeParam;
+  for (Norm norm : oracle::norms) {
+    for (Index hidden : {3072, 4099, 16385}) {
+      const Problem<T> p = every_path<T>(11, hidden, 1);
+      const Outputs<T> expected = run(norm, p, 0, 0, Streaming::never, serial);
+      const Outputs<T> out = run(norm, p, 3, 0, Streaming::always, serial);
+      SCOPED_TRACE(std::string(oracle::name(norm)) + " " + std::to_string(hidden));
+      ASSERT_EQ(first_difference(out.y, expected.y), -1);
+      ASSERT_EQ(first_difference(out.moments, expected.moments), -1);
+      ASSERT_EQ(first_difference(out.dx, expected.dx), -1);
+    }
+  }
+}
+
 TYPED_TEST(Streams, InPlaceToo) {
   using T = TypeParam;
   for (Norm norm : oracle::norms) {

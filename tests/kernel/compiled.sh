@@ -2,7 +2,7 @@
 # compiled.sh HEADERS PROGRAM...: what the compiler made of the kernels (SIMDNORM_KERNEL) in the programs.
 #   Each is one function: no loop (SIMDNORM_LOOP), and no lambda of a kernel, is a function by itself that would be called for
 #   each vector, as g++ leaves it where something in between is always inlined.
-#   On x86 each that is to fetch rows ahead (FetchedRows) does so: g++ takes away a call that does nothing else, if it comes to
+#   On x86 each that is to fetch rows ahead (FetchedRows, FetchedAsRead) does so: g++ takes away a call that does nothing else, if it comes to
 #   it before it has inlined it.
 # Ends with 77 without nm and objdump.
 set -eu
@@ -35,7 +35,8 @@ for program; do
     fault "$program: not part of their kernels"
 
   [ "$(uname -m)" = x86_64 ] || continue
-  objdump -d -C --no-show-raw-insn "$program" | awk -v kernels="^[0-9a-f]+ <[^(]*simdnorm::($kernels)<.*FetchedRows<" '
+  objdump -d -C --no-show-raw-insn "$program" | awk \
+    -v kernels="^[0-9a-f]+ <([^(]*simdnorm::($kernels)<.*FetchedRows<|[^(:]*simdnorm::sum_about_zero<.*FetchedAsRead<)" '
     function tell() { if (name != "") { count++; if (!fetches) { print name; faults++ } } }
     /^[0-9a-f]+ </ { tell(); name = $0 ~ kernels && !/cold/ ? $0 : ""; fetches = 0 }
     /\tprefetch/ { fetches = 1 }

@@ -53,6 +53,60 @@ TYPED_TEST(Writers, StreamWhatIsLargerThanTheThreshold) {
   }
 }
 
+// Rows of 12 KiB to 128 KiB, of which a block of four or two has 48 KiB to 256 KiB, and of forward alone.
+TYPED_TEST(Writers, FetchBlocksOfTheSecondCacheAsTheyAreMeasured) {
+  using T = TypeParam;
+  alignas(64) std::array<T, 64> x{}, y{};
+  set_streaming_threshold(0);
+  const auto measured_ahead = [&](auto rows_in_turns, Index bytes) {
+    const RowShape shape{100, bytes / static_cast<Index>(sizeof(T))};
+    Index ahead = -1;
+    with_writer<decltype(rows_in_turns)::value, BlocksAlong<T>>(
+        shape, std::tuple{packed(shape, static_cast<const T*>(x.data()))},
+        Strided<T>{y.data(), (shape.hidden + 15) / 16 * 16, 1}, [&](const auto& writer) {
+          if constexpr (!std::is_same_v<std::decay_t<decltype(writer)>, DirectWriter>)
+            ahead = writer.measured_ahead;
+        });
+    return ahead;
+  };
+  const Index kib = 1024, number = static_cast<Index>(sizeof(T));
+  const std::integral_constant<int, 1> forward;
+  const std::integral_constant<int, 2> backward;
+  for (Index bytes : {kib, 12 * kib - number, 128 * kib + number, 1024 * kib})
+    EXPECT_EQ(measured_ahead(forward, bytes), 0) << bytes;
+  for (Index bytes : {12 * kib, 64 * kib}) EXPECT_EQ(measured_ahead(forward, bytes), 4) << bytes;
+  for (Index bytes : {64 * kib + number, 128 * kib}) EXPECT_EQ(measured_ahead(forward, bytes), 2) << bytes;
+  for (Index bytes : {kib, 16 * kib, 128 * kib}) EXPECT_EQ(measured_ahead(backward, bytes), 0) << bytes;
+}
+
+// And then not again as they are written; but rows that are made are.
+TYPED_TEST(Writers, FetchRowsOnce) {
+  using T = TypeParam;
+  struct Made : LoadedRows<T> {};
+  std::vector<T> memory(4 * 80 + 32);
+  const LoadedRows<T> x{{memory.data(), 80, 1}};
+  const StoredRows<T> sink{{memory.data(), 80, 1}};
+  const auto fetched_as_written = [&](const StreamingWriter<1>& writer, const auto& source) {
+    Index ahead = -1;
+    writer.write(RowsAlong<T, simd::DefaultArch, 1>{1}, Columns{0, 80}, sink,
+                 [&](auto, const auto&, const auto& read) {
+                   const auto& fetched = read(source);
+                   if constexpr (!std::is_same_v<decltype(fetched), decltype(source)>)
+                     ahead = fetched.rows_ahead;
+                 });
+    return ahead;
+  };
+  const StreamingWriter<1> later{4, 0}, first{4, 4};
+  EXPECT_EQ(measured_by(later, x).first().rows_ahead, 0);
+  EXPECT_EQ(fetched_as_written(later, x), 4);
+  EXPECT_EQ(measured_by(first, x).first().rows_ahead, 4);
+  EXPECT_EQ(fetched_as_written(first, x), 0);
+  const Made made{x};
+  EXPECT_EQ(&measured_by(first, made), &made);
+  EXPECT_EQ(fetched_as_written(first, made), 4);
+  EXPECT_EQ(&measured_by(DirectWriter{}, x), &x);
+}
+
 TYPED_TEST(Writers, StreamNothingInPlaceNorShortRowsNorRowsInTurnsThatBeginAnywhere) {
   using T = TypeParam;
   alignas(64) std::array<T, 64> x{}, dy{}, y{};
@@ -220,11 +274,17 @@ TYPED_TEST(Writers, FetchedRowsAreThoseThatAreLoaded) {
   using V = simd::Vector<T, Arch>;
   std::vector<T> memory(64);
   for (std::size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<T>(i);
-  const FetchedRows<LoadedRows<T>> source{{{memory.data(), 16, 1}}, 2};
+  const LoadedRows<T> rows{{memory.data(), 16, 1}};
+  const FetchedRows<LoadedRows<T>> source{rows, 2};
+  const FetchedAsRead<LoadedRows<T>> as_read = FetchedFirst<T>{rows, 2}.first();
   for (int lane : {0, 1}) {
-    T values[16];
-    simd::store(simd::All{}, values, source.last(RowsAlong<T, Arch, 2>{1}, At<simd::All>{{}, 3, 1, lane}));
-    for (int i = 0; i < V::width; ++i) EXPECT_EQ(values[i], static_cast<T>(2 * 16 + 3 + i));
+    const RowsAlong<T, Arch, 2> two{1};
+    const At<simd::All> at{{}, 3, 1, lane};
+    for (const V loaded : {source.last(two, at), as_read.load(two, at)}) {
+      T values[16];
+      simd::store(simd::All{}, values, loaded);
+      for (int i = 0; i < V::width; ++i) EXPECT_EQ(values[i], static_cast<T>(2 * 16 + 3 + i));
+    }
   }
 }
 

@@ -56,6 +56,9 @@ template <class Statistic, class Block, class Source> inline constexpr int rows_
 template <class Statistic, class T, class Arch, class U>
 inline constexpr int rows_folded<Statistic, BlockAlong<T, Arch>, LoadedRows<U>> =
     simd::Vector<T, Arch>::width == 16 && Statistic::chains == 1 ? 2 : 1;
+template <class Statistic, class Block, class Source>
+inline constexpr int rows_folded<Statistic, Block, FetchedAsRead<Source>> =
+    rows_folded<Statistic, Block, Source>;
 
 /// Folds columns of the rows of a block, read times moments[r].scale, about zero.
 template <class Statistic, class Block, class Source, class Record, class Sums>
@@ -276,7 +279,7 @@ SIMDNORM_INLINE void measure(const Block& block, const Source& source, const Sta
   read_unscaled(moments, block.count());
   if (SIMDNORM_UNLIKELY(!measure_about_zero<Statistic>(
           block, source.first(), spans, static_cast<double>(statistic.epsilon), measured, moments)))
-    measure_again(block, source, statistic, spans, measured, moments);
+    measure_again(block, read_again(source), statistic, spans, measured, moments);
 }
 
 /// All rows may be read as they are: none is scaled, and none is NaN.

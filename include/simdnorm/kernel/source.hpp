@@ -36,6 +36,29 @@ template <class U> struct LoadedRows {
   template <class Row> static void tidy(const Row& /*row*/, Index /*hidden*/) {}
 };
 
+/// Another source, whose places so many rows on are fetched as it is read.
+template <class Source> struct FetchedAsRead {
+  Source source;
+  Index rows_ahead;
+
+  template <class Block, class Lanes> SIMDNORM_INLINE auto load(const Block& block, At<Lanes> at) const {
+    source.fetch(block, at, rows_ahead);
+    return source.load(block, at);
+  }
+  template <class Block, class Lanes> SIMDNORM_INLINE auto doubles(const Block& block, At<Lanes> at) const {
+    source.fetch(block, at, rows_ahead);
+    return source.doubles(block, at);
+  }
+};
+/// Rows as they lie in memory, those that come next fetched as they are read first.
+template <class U> struct FetchedFirst : LoadedRows<U> {
+  Index rows_ahead;
+  FetchedAsRead<LoadedRows<U>> first() const { return {*this, rows_ahead}; }
+};
+/// The source to read from after first().
+template <class Source> const Source& read_again(const Source& source) { return source; }
+template <class U> const LoadedRows<U>& read_again(const FetchedFirst<U>& source) { return source; }
+
 /// The rows of another source, each times its power of two.
 template <class Source, class RowValues> struct ScaledRows {
   Source source;

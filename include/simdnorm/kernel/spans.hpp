@@ -65,12 +65,22 @@ template <> struct TasksOrSpans<Serial> : Serial {
   SIMDNORM_INLINE TasksOrSpans(const Serial&, Index hidden, Index /*tasks*/) : spans(hidden) {}
 };
 
-/// `sums` of `rows` rows, of which fold_columns(columns, sums) finds those of a span.
-template <class Sums, class Threads, class Fold>
-SIMDNORM_COLD void fold_each_span(const Spans<Threads>& spans, int rows, const Fold& fold_columns,
-                                  Sums& sums) {
+/// What folds some columns of some rows, by reference: of a type that does not say what it reads, so that what is rare is compiled
+/// once for all sources.
+template <class Sums> struct AnyFold {
+  const void* fold;
+  void (*call)(const void* fold, Columns columns, Sums& sums);
+};
+template <class Sums, class Fold> AnyFold<Sums> any_fold(const Fold& fold) {
+  return {&fold,
+          [](const void* f, Columns columns, Sums& sums) { (*static_cast<const Fold*>(f))(columns, sums); }};
+}
+
+/// `sums` of `rows` rows, of which fold(columns, sums) finds those of a span.
+template <class Sums, class Threads>
+SIMDNORM_COLD void fold_each_span(const Spans<Threads>& spans, int rows, AnyFold<Sums> fold, Sums& sums) {
   Sums of_span[span_limit];
-  spans.share(rows, [&](Index i) { fold_columns(spans[i], of_span[i]); });
+  spans.share(rows, [&](Index i) { fold.call(fold.fold, spans[i], of_span[i]); });
   const int count = spans.count();
   for (int r = 0; r < rows; r += Sums::Vector::width) {
     typename Sums::Numbers total, more;
@@ -83,11 +93,11 @@ SIMDNORM_COLD void fold_each_span(const Spans<Threads>& spans, int rows, const F
   }
 }
 template <class Sums, class Threads, class Fold>
-SIMDNORM_INLINE void fold_spans(const Spans<Threads>& spans, int rows, const Fold& fold_columns, Sums& sums) {
+SIMDNORM_INLINE void fold_spans(const Spans<Threads>& spans, int rows, const Fold& fold, Sums& sums) {
   if (SIMDNORM_UNLIKELY(spans.are_several())) {
-    fold_each_span(spans, rows, fold_columns, sums);
+    fold_each_span(spans, rows, any_fold<Sums>(fold), sums);
   } else {
-    fold_columns(Columns{0, spans.hidden}, sums);
+    fold(Columns{0, spans.hidden}, sums);
   }
 }
 
