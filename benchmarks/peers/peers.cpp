@@ -15,6 +15,7 @@
 
 #include "../support/candidates.hpp"
 #include "../support/machine.hpp"
+#include "moves.hpp"
 #include "results.hpp"
 
 namespace {
@@ -112,7 +113,7 @@ std::vector<Shape> shapes_of(const std::string& text) {
 struct Contender {
   std::string name;
   std::function<Call(const View&)> prepare;
-  bool is_norm = true;  // memcpy is none, and is not checked
+  bool is_norm = true;  // memcpy and moves are none, and are not checked
   bool rounds_everywhere = false;
 };
 
@@ -158,12 +159,11 @@ Call simdnorm_on(const View& v, Norm norm, Pass pass, bool keep_moments, Device 
   }
 }
 
-template <class T> Call simdnorm_call(const View& v, Norm norm, Pass pass, bool keep_moments, int threads) {
-  if (threads == 1)
-    return simdnorm_on<T>(v, norm, pass, keep_moments, std::make_shared<Eigen::DefaultDevice>());
+/// call_on(device) with one of so many threads.
+template <class CallOn> Call on_threads(int threads, const CallOn& call_on) {
+  if (threads == 1) return call_on(std::make_shared<Eigen::DefaultDevice>());
   static Eigen::ThreadPool pool(threads);
-  return simdnorm_on<T>(v, norm, pass, keep_moments,
-                        std::make_shared<Eigen::ThreadPoolDevice>(&pool, pool.NumThreads()));
+  return call_on(std::make_shared<Eigen::ThreadPoolDevice>(&pool, pool.NumThreads()));
 }
 
 /// What is timed.
@@ -196,16 +196,27 @@ std::vector<Contender> contenders(const Operation& o) {
     list.push_back({candidate.name, [candidate](const View& v) { return bound(candidate, v); }, is_norm});
   };
   add(memcpy_of(o.pass), false);
+  const auto add_moves = [&](const char* name, auto past_caches) {
+    const auto prepare = [pass = o.pass](const View& v) {
+      return on_threads(peer_threads(),
+                        [&](auto device) { return moves<decltype(past_caches)::value>(v, pass, device); });
+    };
+    list.push_back({name, prepare, false});
+  };
+  add_moves("moves", std::false_type{});
+  add_moves("moves (past caches)", std::true_type{});
   if (peer_threads() == 1) {
     for (const Candidate& candidate : baselines(o)) {
       if (candidate.name == "naive" || candidate.name == "eigen_array") add(candidate, true);
     }
   }
   const auto simdnorm = [&](bool keep_moments, int threads) {
-    return [o, keep_moments, threads](const View& v) {
-      return o.type == Type::float32
-                 ? simdnorm_call<float>(v, o.norm, o.pass, keep_moments, threads)
-                 : simdnorm_call<Eigen::bfloat16>(v, o.norm, o.pass, keep_moments, threads);
+    return [=](const View& v) {
+      return on_threads(threads, [&](auto device) {
+        return o.type == Type::float32
+                   ? simdnorm_on<float>(v, o.norm, o.pass, keep_moments, device)
+                   : simdnorm_on<Eigen::bfloat16>(v, o.norm, o.pass, keep_moments, device);
+      });
     };
   };
   list.push_back({"simdnorm", simdnorm(false, peer_threads())});
@@ -250,6 +261,7 @@ Row measure(const Operation& o, const Shape& shape, const Options& options) {
   Row row{o.norm, o.pass, o.type, shape.rows(), shape.hidden(), operands.bytes_moved(), {}};
   struct Entrant {
     std::string name;
+    bool is_norm;
     Call call;
     Index calls = 0;
     std::vector<double> seconds = {};
@@ -257,7 +269,7 @@ Row measure(const Operation& o, const Shape& shape, const Options& options) {
   std::vector<Entrant> entrants;
   static std::set<std::string> said;
   for (const Contender& contender : contenders(o)) {
-    Entrant entrant{contender.name, {}};
+    Entrant entrant{contender.name, contender.is_norm, {}};
     try {
       entrant.call = contender.prepare(operands.view());
     } catch (const Unsupported& why) {
@@ -300,7 +312,7 @@ Row measure(const Operation& o, const Shape& shape, const Options& options) {
     return spread(std::move(seconds));
   };
   for (const Entrant& entrant : entrants) {
-    row.figures.push_back({entrant.name, entrant.calls, spread(entrant.seconds),
+    row.figures.push_back({entrant.name, entrant.is_norm, entrant.calls, spread(entrant.seconds),
                            against(entrant.seconds, named("memcpy")),
                            against(entrant.seconds, named("simdnorm"))});
   }

@@ -43,6 +43,7 @@ inline Spread spread(std::vector<double> values) {
 /// One candidate on one shape. The ratios are formed within a round.
 struct Figure {
   std::string candidate;
+  bool is_norm;       // else a yardstick
   Index calls;        // in one measurement
   Spread seconds;     // of one call
   Spread x_memcpy;    // its time ÷ that of memcpy
@@ -161,7 +162,7 @@ inline void write_table(std::ostream& out, const std::vector<Row>& rows) {
         continue;
       }
       out << ' ' << print("%.2f", figure.x_memcpy.median) << " |";
-      if (!is_simdnorm(figure) && (!other || figure.seconds.median < other->seconds.median)) other = &figure;
+      if (figure.is_norm && !is_simdnorm(figure) && (!other || figure.seconds.median < other->seconds.median)) other = &figure;
     }
     out << (other ? ' ' + print("%.2f", other->x_simdnorm.median) + " (" + other->candidate + ") |\n"
                   : " |\n");
