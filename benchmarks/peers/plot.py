@@ -25,6 +25,7 @@ COLORS = {"simdnorm": "#D55E00", "torch": "#CC79A7", "oneDNN": "#3A8FC7", "ONNX 
           "eigen_array": "#B08A00", "naive": GREY}
 OTHER_COLORS = ["#7F6FD0", "#A0522D", "#4FA3A5"]  # of libraries that come later
 MARKERS = {"simdnorm": "o", "torch": "s", "oneDNN": "^", "ONNX Runtime": "D", "eigen_array": "v", "naive": "x"}
+FLOOR = ("moves", "moves (past caches)")  # nothing but the bytes moved, in one way and the other
 SHORT_ROWS = 256  # below, rows stand by themselves: they are another problem of the same size
 TITLES = {"layer_norm_forward": "LayerNorm forward", "layer_norm_backward": "LayerNorm backward",
           "rms_norm_forward": "RMSNorm forward", "rms_norm_backward": "RMSNorm backward",
@@ -91,14 +92,26 @@ def places(rows):
             for size, hidden in shapes}
 
 
+def draw_floor(ax, rows, place):
+    """The faster way to move the bytes, at each shape; a CSV of an older program has none."""
+    least = {}
+    for row in rows:
+        if row["candidate"] in FLOOR:
+            size, time = place[int(row["bytes_moved"]), int(row["hidden"])], float(row["x_memcpy"])
+            least[size] = min(time, least.get(size, time))
+    if least:
+        ax.plot(*zip(*sorted(least.items())), color=GREY, linewidth=1.2, linestyle=(0, (4, 2)), label="bytes moved")
+
+
 def draw_times(rows, operation, threads, out):
     kind = "bfloat16" if operation.endswith("_bf16") else "float"
     figure, ax = axes(f"{TITLES.get(operation, operation)}, {kind}, {threads} thread{'s' * (threads != '1')}",
                       "bytes that must move", "time ÷ memcpy's")
     place = places(rows)
+    draw_floor(ax, rows, place)
     seen = []
     for candidate in dict.fromkeys(row["candidate"] for row in rows):
-        if candidate == "memcpy":
+        if candidate == "memcpy" or candidate in FLOOR:
             continue
         style = style_of(candidate, seen)
         seen.append(candidate)
