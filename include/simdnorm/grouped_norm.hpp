@@ -101,7 +101,7 @@ void grouped_forward(const Check& check, Index groups, const X& x, const P* gamm
                      const Y& y, RowMoments<T>* moments, const Executor& executor) {
   const Groups of_call = check_grouped_forward(check, groups, x, gamma, beta, epsilon, y, moments);
   const RowShape of_group = of_call.shape_of_each();
-  of_call.each(executor, [&](Index group, Index column, const AnyExecutor& of_rows) {
+  of_call.each(executor, [&](Index group, Index column, const auto& of_rows) {
     forward_rows<Statistic, Casting>(of_group, columns_from(x, column), columns_from(gamma, column),
                                      columns_from(beta, column), epsilon, columns_from(y, column),
                                      columns_from(moments, group * of_group.rows), of_rows);
@@ -126,7 +126,7 @@ void grouped_backward(const Check& check, Index groups, const Dy& dy, const X& x
                   written_array(dgamma, shape.hidden), "dbeta", written_array(dbeta, shape.hidden));
   const RowShape of_group = of_call.shape_of_each();
   const Index bytes = gradient_workspace_bytes<T>(of_group);
-  of_call.each(executor, [&](Index group, Index column, const AnyExecutor& of_rows) {
+  of_call.each(executor, [&](Index group, Index column, const auto& of_rows) {
     GradientOptions of_these = options;
     if (options.workspace != nullptr)
       of_these.workspace = static_cast<char*>(options.workspace) + group * bytes;

@@ -56,11 +56,14 @@ SIMDNORM_INLINE Index in_tasks(const Blocks& blocks, Index blocks_per_task, Exec
 }
 
 /// Calls f(part, the executor of its rows) for the parts of a call, of as many elements each: many parts, or small ones, are tasks;
-/// of a few large ones each is spread over the threads. Either executor is an AnyExecutor, so that f is compiled once.
+/// of a few large ones each is spread over the threads. Where there are threads either executor is an AnyExecutor, so that f is
+/// compiled once.
 template <class Executor, class F>
 void each_part(Index count, Index elements, const Executor& executor, const F& f) {
   constexpr Index many = 32, small = 65536;
-  if (count >= many || elements < small) {
+  if constexpr (std::is_same_v<Executor, Serial>) {
+    for (Index part = 0; part < count; ++part) f(part, executor);
+  } else if (count >= many || elements < small) {
     executor(count, elements, [&](Index part) { f(part, any_executor(Serial{})); });
   } else {
     for (Index part = 0; part < count; ++part) f(part, any_executor(executor));
