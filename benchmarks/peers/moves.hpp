@@ -52,7 +52,8 @@ void move(const Moved<Reads, Writes>& arrays, Index floats, const Executor& exec
 }
 
 /// The same of a view's rows, as a call.
-template <bool PastCaches, class Device> Call moves(const View& v, Pass pass, std::shared_ptr<Device> device) {
+template <bool PastCaches, class Device>
+Call moves(const View& v, Pass pass, std::shared_ptr<Device> device) {
   const auto executor = simdnorm::executor_of(*device);
   const auto in = [](const void* rows) { return static_cast<const float*>(rows); };
   const auto out = [](void* rows) { return static_cast<float*>(rows); };

@@ -162,7 +162,8 @@ inline void write_table(std::ostream& out, const std::vector<Row>& rows) {
         continue;
       }
       out << ' ' << print("%.2f", figure.x_memcpy.median) << " |";
-      if (figure.is_norm && !is_simdnorm(figure) && (!other || figure.seconds.median < other->seconds.median)) other = &figure;
+      if (figure.is_norm && !is_simdnorm(figure) && (!other || figure.seconds.median < other->seconds.median))
+        other = &figure;
     }
     out << (other ? ' ' + print("%.2f", other->x_simdnorm.median) + " (" + other->candidate + ") |\n"
                   : " |\n");
