@@ -56,7 +56,7 @@ def bytes_of(line):
     for register, size in (("zmm", 64), ("ymm", 32), ("xmm", 16)):
         if register in line:
             return size
-    return 16 if re.search(r"\bq\d+\b|\bv\d+\.", line) else 0
+    return 16 if re.search(r"\bq\d+\b|\bv\d+\.", line) else 8 if re.search(r"\bd\d+\b", line) else 0
 
 
 def is_memory(operand):
