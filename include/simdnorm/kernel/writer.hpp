@@ -157,8 +157,8 @@ template <class... X> bool are_beyond_caches(RowShape shape, const std::tuple<St
 }
 /// Blocks so long that they leave the first-level cache before they are written, and so short that two stay in the second: their
 /// rows are better fetched while those before are measured than while they are written, as those of others are.
-inline constexpr Index least_block_fetched_first = Index(48) << 10, largest_block_fetched_first = Index(256)
-                                                                                                  << 10;
+inline constexpr Index least_block_fetched_first = Index(48) << 10;
+inline constexpr Index largest_block_fetched_first = Index(256) << 10;
 
 /// How many of the operands lie at a place.
 template <class... X> int operands_at(const void* place, const std::tuple<Strided<X>...>& operands) {
