@@ -105,6 +105,8 @@ def main():
     options = parser.parse_args()
     if not options.command:
         parser.error("no compiler")
+    if not shutil.which(options.mca):
+        parser.error("no llvm-mca (Debian: llvm)")
     print(f"`{' '.join(options.command)}`, llvm-mca -mcpu={options.cpu}\n")
     print("| kernel | norm | rows | instructions | calls | stack | bytes loaded | stored | cycles | if only its throughput counted |")
     print("|---|---|---|" + "---:|" * 7)

@@ -1,5 +1,5 @@
-// The floor of an operation: its rows read and its results written, in one pass, and nothing computed that takes time. No kernel
-// that reads and writes them by this processor can take less, but for what finer tuning of these loops would gain.
+// The floor of an operation beyond the caches: its rows read and its results written, in one pass by simple loops, and nothing
+// computed that takes time. (In the caches loops that are tuned more, memcpy's for one, take less.)
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@ template <std::size_t Reads, std::size_t Writes> struct Moved {
   std::array<float*, Writes> written;  // which begin at a cache line
 
   /// Floats [begin, end) of each, which are whole cache lines. What is written is the one array that is read, each its own, or
-  /// the smaller number of two. With fetching it goes past the caches.
+  /// the smaller number of two. Past the caches, what is read is fetched ahead.
   template <bool PastCaches> void lines(Index begin, Index end) const {
     using V = simdnorm::simd::Vector<float, simdnorm::simd::DefaultArch>;
     constexpr Index line = 16, ahead = 32 * 64;  // bytes ahead

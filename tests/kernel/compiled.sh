@@ -2,8 +2,8 @@
 # compiled.sh HEADERS PROGRAM...: what the compiler made of the kernels (SIMDNORM_KERNEL) in the programs.
 #   Each is one function: no loop (SIMDNORM_LOOP), and no lambda of a kernel, is a function by itself that would be called for
 #   each vector, as g++ leaves it where something in between is always inlined.
-#   On x86 each that is to fetch rows ahead (FetchedRows, FetchedAsRead) does so: g++ takes away a call that does nothing else, if it comes to
-#   it before it has inlined it.
+#   On x86 each that is to fetch rows ahead (FetchedRows, FetchedAsRead) does so: g++ takes away a call that does nothing else, if
+#   it comes to it before it has inlined it.
 # Ends with 77 without nm and objdump.
 set -eu
 headers=$1

@@ -101,6 +101,7 @@ template <int Rows> struct StreamingWriter {
   }
 };
 
+/// The source that a forward measures whose rows such a writer writes.
 template <class Writer, class Source>
 SIMDNORM_INLINE const Source& measured_by(const Writer& /*writer*/, const Source& source) {
   return source;
@@ -184,7 +185,7 @@ void with_writer(RowShape shape, const std::tuple<Strided<X>...>& read, const St
       operands_at(written.data, read) == 0 && aligned()) {
     const Index rows_ahead = Blocks(shape).rows_per_block();
     const Index block = rows_ahead * bytes(shape.hidden, sizeof(*std::get<0>(read).data));
-    const bool first =
+    const bool first =  // of a forward: a backward writes rows in turns
         Rows == 1 && block >= least_block_fetched_first && block <= largest_block_fetched_first;
     run(StreamingWriter<Rows>{rows_ahead, first ? rows_ahead : 0});
   } else {
