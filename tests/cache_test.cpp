@@ -47,9 +47,11 @@ TEST(Cache, TheThresholdIsThreeEighthsOfItUnlessSet) {
 TEST(Cache, AnyAddressMayBeFetched) {
   const double number = 1;
   for (const Index bytes :
-       {Index(0), Index(64), Index(-4096), Index(1) << 46, std::numeric_limits<Index>::min()})
-    simd::fetch(&number, bytes);
-  simd::fetch(nullptr, 0);
+       {Index(0), Index(64), Index(-4096), Index(1) << 46, std::numeric_limits<Index>::min()}) {
+    simd::fetch<1>(&number, bytes);
+    simd::fetch<2>(&number, bytes);
+  }
+  simd::fetch<1>(nullptr, 0);
 }
 
 template <class K> struct Stream : testing::Test {};

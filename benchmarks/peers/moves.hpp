@@ -22,7 +22,7 @@ template <std::size_t Reads, std::size_t Writes> struct Moved {
     const Moved arrays = *this;
     for (Index c = begin; c < end; c += line) {
       if constexpr (PastCaches) {
-        for (const float* array : arrays.read) simdnorm::simd::fetch(array + c, ahead);
+        for (const float* array : arrays.read) simdnorm::simd::fetch<2>(array + c, ahead);
       }
       for (Index i = c; i < c + line; i += V::width) {
         std::array<V, Reads> values;

@@ -75,14 +75,14 @@ namespace simd {
 
 inline constexpr Index cache_line = 64;  // bytes
 
-/// Has the line fetched that lies `bytes` after p; it may be nobody's memory.
-SIMDNORM_INLINE void fetch(const void* p, Index bytes) {
+/// Has the line fetched that lies `bytes` after p, into the cache of the first or second level; it may be nobody's memory.
+template <int Level> SIMDNORM_INLINE void fetch(const void* p, Index bytes) {
   const void* const ahead =
       reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(p) + static_cast<std::uintptr_t>(bytes));
 #if defined(__SSE2__) || defined(_M_X64)
-  _mm_prefetch(static_cast<const char*>(ahead), _MM_HINT_T1);
+  _mm_prefetch(static_cast<const char*>(ahead), Level == 1 ? _MM_HINT_T0 : _MM_HINT_T1);
 #elif defined(__GNUC__) || defined(__clang__)
-  __builtin_prefetch(ahead, 0, 2);
+  __builtin_prefetch(ahead, 0, Level == 1 ? 3 : 2);
 #else
   (void)ahead;
 #endif

@@ -36,7 +36,7 @@ for program; do
 
   [ "$(uname -m)" = x86_64 ] || continue
   objdump -d -C --no-show-raw-insn "$program" | awk \
-    -v kernels="^[0-9a-f]+ <([^(]*simdnorm::($kernels)<.*FetchedRows<|[^(:]*simdnorm::sum_about_zero<.*FetchedAsRead<)" '
+    -v kernels="^[0-9a-f]+ <([^(]*simdnorm::($kernels)<.*FetchedRows<|[^(:]*simdnorm::(sum_about_zero|sum_gradients)<.*FetchedAsRead<)" '
     function tell() { if (name != "") { count++; if (!fetches) { print name; faults++ } } }
     /^[0-9a-f]+ </ { tell(); name = $0 ~ kernels && !/cold/ ? $0 : ""; fetches = 0 }
     /\tprefetch/ { fetches = 1 }

@@ -2,11 +2,13 @@
 // places of lines.
 #include <simdnorm/cache.hpp>
 #include <simdnorm/kernel/blocks.hpp>
+#include <simdnorm/kernel/residual_sum.hpp>
 #include <simdnorm/kernel/writer.hpp>
 
 #include <gtest/gtest.h>
 
 #include <array>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -53,58 +55,55 @@ TYPED_TEST(Writers, StreamWhatIsLargerThanTheThreshold) {
   }
 }
 
-// Rows of 12 KiB to 128 KiB, of which a block of four or two has 48 KiB to 256 KiB, and of forward alone.
-TYPED_TEST(Writers, FetchBlocksOfTheSecondCacheAsTheyAreMeasured) {
+// What comes next in memory is fetched as rows are folded: of all that is read together as many bytes; of rows that come after
+// gaps, those of a forward's next block.
+TYPED_TEST(Writers, FetchWhatComesNextAsRowsAreFolded) {
   using T = TypeParam;
-  alignas(64) std::array<T, 64> x{}, y{};
+  alignas(64) std::array<T, 64> x{}, dy{}, y{};
   set_streaming_threshold(0);
-  const auto measured_ahead = [&](auto rows_in_turns, Index bytes) {
-    const RowShape shape{100, bytes / static_cast<Index>(sizeof(T))};
-    Index ahead = -1;
-    with_writer<decltype(rows_in_turns)::value, BlocksAlong<T>>(
-        shape, std::tuple{packed(shape, static_cast<const T*>(x.data()))},
-        Strided<T>{y.data(), (shape.hidden + 15) / 16 * 16, 1}, [&](const auto& writer) {
-          if constexpr (!std::is_same_v<std::decay_t<decltype(writer)>, DirectWriter>)
-            ahead = writer.measured_ahead;
-        });
-    return ahead;
+  const RowShape shape{100, 1024};
+  const auto rows = [&](const auto& array, Index gap) {
+    return Strided<const T>{array.data(), shape.hidden + gap, 1};
   };
-  const Index kib = 1024, number = static_cast<Index>(sizeof(T));
-  const std::integral_constant<int, 1> forward;
-  const std::integral_constant<int, 2> backward;
-  for (Index bytes : {kib, 12 * kib - number, 128 * kib + number, 1024 * kib})
-    EXPECT_EQ(measured_ahead(forward, bytes), 0) << bytes;
-  for (Index bytes : {12 * kib, 64 * kib}) EXPECT_EQ(measured_ahead(forward, bytes), 4) << bytes;
-  for (Index bytes : {64 * kib + number, 128 * kib}) EXPECT_EQ(measured_ahead(forward, bytes), 2) << bytes;
-  for (Index bytes : {kib, 16 * kib, 128 * kib}) EXPECT_EQ(measured_ahead(backward, bytes), 0) << bytes;
+  const auto ahead = [&](const auto&... read) {
+    std::pair<Index, Index> rows_and_bytes{-1, -1};
+    with_writer<sizeof...(read), BlocksAlong<T>>(
+        shape, std::tuple{read...}, packed(shape, y.data()), [&](const auto& writer) {
+          if constexpr (!std::is_same_v<std::decay_t<decltype(writer)>, DirectWriter>)
+            rows_and_bytes = {writer.folded_ahead.rows, writer.folded_ahead.bytes};
+        });
+    return rows_and_bytes;
+  };
+  const Index of_block = BlocksAlong<T>(shape).rows_per_block();
+  EXPECT_EQ(ahead(rows(x, 0)), std::pair(Index(0), fetched_as_folded));
+  EXPECT_EQ(ahead(rows(x, 0), rows(dy, 0)), std::pair(Index(0), fetched_as_folded / 2));
+  EXPECT_EQ(ahead(rows(x, 16)), std::pair(of_block, Index(0)));
+  EXPECT_EQ(ahead(rows(x, 0), rows(dy, 16)), std::pair(Index(0), Index(0)));
+  const auto with_gaps = rows(x, 16);
+  EXPECT_EQ((FetchAhead<1>{2, 5}.in(with_gaps)), 2 * (1024 + 16) * static_cast<Index>(sizeof(T)) + 5);
 }
 
-// And then not again as they are written; but rows that are made are.
-TYPED_TEST(Writers, FetchRowsOnce) {
+// Of plain rows, and of sums, by writers that go past the caches.
+TYPED_TEST(Writers, FoldWhatTheyReadOrTheSameFetched) {
   using T = TypeParam;
-  struct Made : LoadedRows<T> {};
-  std::vector<T> memory(4 * 80 + 32);
-  const LoadedRows<T> x{{memory.data(), 80, 1}};
-  const StoredRows<T> sink{{memory.data(), 80, 1}};
-  const auto fetched_as_written = [&](const StreamingWriter<1>& writer, const auto& source) {
-    Index ahead = -1;
-    writer.write(RowsAlong<T, simd::DefaultArch, 1>{1}, Columns{0, 80}, sink,
-                 [&](auto, const auto&, const auto& read) {
-                   const auto& fetched = read(source);
-                   if constexpr (!std::is_same_v<decltype(fetched), decltype(source)>)
-                     ahead = fetched.rows_ahead;
-                 });
-    return ahead;
-  };
-  const StreamingWriter<1> later{4, 0}, first{4, 4};
-  EXPECT_EQ(measured_by(later, x).first().rows_ahead, 0);
-  EXPECT_EQ(fetched_as_written(later, x), 4);
-  EXPECT_EQ(measured_by(first, x).first().rows_ahead, 4);
-  EXPECT_EQ(fetched_as_written(first, x), 0);
-  const Made made{x};
-  EXPECT_EQ(&measured_by(first, made), &made);
-  EXPECT_EQ(fetched_as_written(first, made), 4);
-  EXPECT_EQ(&measured_by(DirectWriter{}, x), &x);
+  struct Others : LoadedRows<T> {};
+  std::vector<T> memory(64);
+  const LoadedRows<T> x{{memory.data(), 16, 1}};
+  const StreamingWriter<1> streaming{4, {0, 128}};
+  const FetchedFirst<LoadedRows<T>> plain = folded_by(streaming, x);
+  EXPECT_EQ(plain.first().ahead.bytes, 128);
+  EXPECT_EQ(plain.first().source.operand.data, memory.data());
+  const MadeRows<Plus<LoadedRows<T>, LoadedRows<T>>> sum{{x, x}};
+  const FetchedFirst<std::decay_t<decltype(sum)>> of_sum = folded_by(streaming, sum);
+  EXPECT_EQ(of_sum.first().ahead.bytes, 128);
+  const KeptRows<Plus<LoadedRows<T>, LoadedRows<T>>, T> kept({x, x}, {memory.data() + 32, 16, 1});
+  const FetchedFirst<std::decay_t<decltype(kept)>> of_kept = folded_by(StreamingWriter<2>{4, {4, 0}}, kept);
+  EXPECT_EQ(of_kept.first().ahead.rows, 4);
+  EXPECT_EQ(of_kept.first().source.kept.operand.data, memory.data() + 32);
+  EXPECT_EQ(&read_again(of_kept), static_cast<const decltype(kept)*>(&of_kept));
+  const Others others{x};
+  EXPECT_EQ(&folded_by(streaming, others), &others);
+  EXPECT_EQ(&folded_by(DirectWriter{}, x), &x);
 }
 
 TYPED_TEST(Writers, StreamNothingInPlaceNorShortRowsNorRowsInTurnsThatBeginAnywhere) {
@@ -136,8 +135,8 @@ TYPED_TEST(Writers, PartsAreTheColumnsOnce) {
   using Arch = simd::DefaultArch;
   const Index line = 64 / static_cast<Index>(sizeof(T));
   std::vector<T> memory(static_cast<std::size_t>(4 * 80 + 32));
-  const StreamingWriter<1> one{2};
-  const StreamingWriter<2> two{4};
+  const StreamingWriter<1> one{2, {0, 0}};
+  const StreamingWriter<2> two{4, {0, 0}};
   const auto check_from = [&](Index first, const auto& rows, Index hidden, const StoredRows<T>& sink,
                               Index ahead, bool may_stream, const auto& writer) {
     Index next = first;
@@ -260,9 +259,9 @@ TYPED_TEST(Writers, SharesDoNotTouch) {
   for (Index hidden : {Index(1), span + 1, 2 * span, 3 * span + 5, 3 * span + 77}) {
     for (Index offset = 0; offset < 16; ++offset) {
       const StoredRows<T> sink{{memory.data() + offset, 1024, 1}};
-      check(RowsAlong<T, Arch, 1>{1}, hidden, sink, StreamingWriter<1>{2});
-      check(RowsAlong<T, Arch, 2>{1}, hidden, sink, StreamingWriter<2>{4});
-      check(RowsAlong<T, Arch, 1>{1}, hidden, sink, StreamingWriter<2>{4});
+      check(RowsAlong<T, Arch, 1>{1}, hidden, sink, StreamingWriter<1>{2, {0, 0}});
+      check(RowsAlong<T, Arch, 2>{1}, hidden, sink, StreamingWriter<2>{4, {0, 0}});
+      check(RowsAlong<T, Arch, 1>{1}, hidden, sink, StreamingWriter<2>{4, {0, 0}});
       check(RowsAlong<T, Arch, 2>{1}, hidden, sink, DirectWriter{});
     }
   }
@@ -276,7 +275,7 @@ TYPED_TEST(Writers, FetchedRowsAreThoseThatAreLoaded) {
   for (std::size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<T>(i);
   const LoadedRows<T> rows{{memory.data(), 16, 1}};
   const FetchedRows<LoadedRows<T>> source{rows, 2};
-  const FetchedAsRead<LoadedRows<T>> as_read = FetchedFirst<T>{rows, 2}.first();
+  const FetchedAsRead<LoadedRows<T>> as_read{rows, {0, 64}};
   for (int lane : {0, 1}) {
     const RowsAlong<T, Arch, 2> two{1};
     const At<simd::All> at{{}, 3, 1, lane};

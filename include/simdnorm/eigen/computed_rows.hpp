@@ -31,12 +31,12 @@ template <class Elements, class... Leaves> struct ComputedRows {
     return load_first<typename Block::Vector>(*this, at.lanes, begin + block.offset(places, at),
                                               Block::across ? at.row : at.column);
   }
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
+  template <class Block, class Lanes, class Ahead>
+  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
     // Not by std::apply: g++ takes away a call that does nothing but fetch, if it was not inlined at once.
     simd::unroll<static_cast<int>(sizeof...(Leaves))>([&](auto i) SIMDNORM_INLINE_LAMBDA {
       const auto& leaf = std::get<i>(leaves);
-      if (leaf.data != nullptr) source_of<Scalar>(leaf).fetch(block, at, rows_ahead);
+      if (leaf.data != nullptr) source_of<Scalar>(leaf).fetch(block, at, ahead);
     });
   }
 

@@ -104,7 +104,8 @@ Index backward(RowShape shape, const Statistic& statistic, const Dy& dy, const X
       const RowMoments<T>* of_block = moments + block.first_row;
       typename Statistic::Means means[std::decay_t<decltype(block)>::capacity];
       with_block(block, dy, [&](const auto& dy_of_block) {
-        find_means(statistic, block, threads.spans, dy_of_block.first(), x.first(), scale, of_block, means);
+        find_means(statistic, block, threads.spans, folded_by(writer, dy_of_block).first(),
+                   folded_by(writer, x).first(), scale, of_block, means);
         block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {
           const RowMoments<T>* of_rows = of_block + first;
           if (SIMDNORM_UNLIKELY(!all_ordinary(of_rows, means + first, rows.count()))) {

@@ -21,7 +21,7 @@ struct ZeroRows {
   SIMDNORM_INLINE typename Block::Vector load(const Block&, At<Lanes>) const {
     return Block::Vector::broadcast(0);
   }
-  template <class Block, class Lanes> static void fetch(const Block&, At<Lanes>, Index) {}
+  template <class Block, class Lanes, class Ahead> static void fetch(const Block&, At<Lanes>, Ahead) {}
 };
 template <class T> ZeroRows source_of(std::nullptr_t) { return {}; }
 

@@ -18,7 +18,7 @@ template <class P> struct RowFactors {
   SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
     return block.of_rows(values, at);
   }
-  template <class Block, class Lanes> static void fetch(const Block&, At<Lanes>, Index) {}
+  template <class Block, class Lanes, class Ahead> static void fetch(const Block&, At<Lanes>, Ahead) {}
 };
 
 /// a * factor
@@ -30,9 +30,9 @@ template <class A, class Factor> struct TimesTerm {
   SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
     return a.load(block, at) * factor.load(block, at);
   }
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
-    a.fetch(block, at, rows_ahead);
+  template <class Block, class Lanes, class Ahead>
+  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
+    a.fetch(block, at, ahead);
   }
 };
 

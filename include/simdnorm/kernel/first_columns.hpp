@@ -110,7 +110,8 @@ SIMDNORM_INLINE void measure(const Block& block, const Source& source, const Mea
                              const Spans<Threads>& spans, RowMoments<T>* moments) {
   const MeanSquare<T>& of_first = statistic;
   const Spans<Threads> measured(statistic.measured, spans.threads);
-  if constexpr (std::is_same_v<std::decay_t<decltype(source.first())>, Source>) {
+  using Again = std::decay_t<decltype(read_again(source))>;
+  if constexpr (std::is_same_v<std::decay_t<decltype(read_again(source).first())>, Again>) {
     measure(block, source, of_first, measured, moments);
   } else {
     read_first(block, source, spans.hidden);

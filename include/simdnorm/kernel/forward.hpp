@@ -64,7 +64,7 @@ void forward(RowShape shape, const Source& source, const Statistic& statistic, c
   in_tasks(blocks, per_task, threads, [&](Index /*task*/, Index first_block, Index last_block) {
     blocks.each(first_block, last_block, [&](const auto& block) {
       RowMoments<T> moments[std::decay_t<decltype(block)>::capacity];
-      measure(block, measured_by(writer, source), statistic, threads.spans, moments);
+      measure(block, folded_by(writer, source), statistic, threads.spans, moments);
       kept.store(block, moments);
       with_block(block, sink, [&](const auto& of_block) {
         block.template mapped<Writer::rows_at_once>([&](const auto& rows, int first) {

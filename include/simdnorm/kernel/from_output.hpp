@@ -26,9 +26,9 @@ template <class Y, class Scale, class Beta, class T> struct RecoveredXhat {
     // Of lanes that are not meant, 0: across rows a quotient of beta and gamma, which may overflow, would come to sums.
     return simd::keep(at.lanes, (y.load(block, at) - beta.load(block, at)) / divisor);
   }
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
-    y.fetch(block, at, rows_ahead);
+  template <class Block, class Lanes, class Ahead>
+  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
+    y.fetch(block, at, ahead);
   }
 };
 template <class Block, class Y, class S, class B, class T>

@@ -18,10 +18,10 @@ template <class X, class Z> struct GatedTerm {
   SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
     return x.load(block, at) * simd::silu(z.load(block, at));
   }
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
-    x.fetch(block, at, rows_ahead);
-    z.fetch(block, at, rows_ahead);
+  template <class Block, class Lanes, class Ahead>
+  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
+    x.fetch(block, at, ahead);
+    z.fetch(block, at, ahead);
   }
 };
 template <class X, class Z> GatedTerm(X, Z) -> GatedTerm<X, Z>;
@@ -97,9 +97,9 @@ template <class Dy, class Z, class NormOf, class T> struct KeptGatedGradientRows
       : LoadedRows<T>{read_rows({}, dx_rows)}, made(gated_dy), norm_of(of_xhat), dx{dx_rows}, dz{dz_rows} {}
 
   GatedGradientParts<Dy, Z, T> first() const { return {made, dx, dz}; }
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
-    made.fetch(block, at, rows_ahead);
+  template <class Block, class Lanes, class Ahead>
+  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
+    made.fetch(block, at, ahead);
   }
   template <class Block, class Lanes>
   SIMDNORM_INLINE typename Block::Vector of_norm(const Block& block, At<Lanes> at) const {

@@ -33,7 +33,7 @@ template <class U, class I> struct GatheredRows {
     return load(block, at);
   }
   const GatheredRows& first() const { return *this; }
-  template <class Block, class Lanes> static void fetch(const Block&, At<Lanes>, Index /*rows_ahead*/) {}
+  template <class Block, class Lanes, class Ahead> static void fetch(const Block&, At<Lanes>, Ahead) {}
   template <class Row> static void tidy(const Row& /*row*/, Index /*hidden*/) {}
 };
 

@@ -19,10 +19,10 @@ template <class A, class B> struct Plus {
   SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
     return a.load(block, at) + b.load(block, at);
   }
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
-    a.fetch(block, at, rows_ahead);
-    b.fetch(block, at, rows_ahead);
+  template <class Block, class Lanes, class Ahead>
+  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
+    a.fetch(block, at, ahead);
+    b.fetch(block, at, ahead);
   }
 };
 template <class A, class B> Plus(A, B) -> Plus<A, B>;
@@ -36,9 +36,9 @@ template <class A, class T> struct Times {
   SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
     return a.load(block, at) * Block::Vector::broadcast(number);
   }
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
-    a.fetch(block, at, rows_ahead);
+  template <class Block, class Lanes, class Ahead>
+  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
+    a.fetch(block, at, ahead);
   }
 };
 
@@ -50,7 +50,7 @@ template <class P> struct EachRow {
   SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<Lanes> at) const {
     return block.parameter(values, at);
   }
-  template <class Block, class Lanes> static void fetch(const Block&, At<Lanes>, Index) {}
+  template <class Block, class Lanes, class Ahead> static void fetch(const Block&, At<Lanes>, Ahead) {}
 };
 
 // --- sources ---
@@ -71,9 +71,9 @@ template <class Made> struct MadeRows {
     return load(block, at);
   }
   const MadeRows& first() const { return *this; }
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
-    made.fetch(block, at, rows_ahead);
+  template <class Block, class Lanes, class Ahead>
+  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
+    made.fetch(block, at, ahead);
   }
   template <class Row> static void tidy(const Row& /*row*/, Index /*hidden*/) {}
 };
@@ -92,6 +92,10 @@ template <class Made, class U> struct StoredAsRead {
   template <class Block, class Lanes> SIMDNORM_INLINE auto doubles(const Block& block, At<Lanes> at) const {
     return simd::as_doubles(load(block, at));
   }
+  template <class Block, class Lanes, class Ahead>
+  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
+    made.fetch(block, at, ahead);
+  }
 };
 
 /// Rows that are made from others when they are first read, and stored, rounded to U's numbers: the rest of the call reads
@@ -104,10 +108,10 @@ template <class Made, class U> struct KeptRows : LoadedRows<U> {
 
   StoredAsRead<Made, U> first() const { return {made, kept}; }
 
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
-    LoadedRows<U>::fetch(block, at, rows_ahead);
-    made.fetch(block, at, rows_ahead);
+  template <class Block, class Lanes, class Ahead>
+  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
+    LoadedRows<U>::fetch(block, at, ahead);
+    made.fetch(block, at, ahead);
   }
   /// Of the NaNs that a sum may have, each is the canonical one afterwards.
   template <class Row> SIMDNORM_KERNEL SIMDNORM_COLD void tidy(const Row& row, Index hidden) const {
@@ -116,6 +120,11 @@ template <class Made, class U> struct KeptRows : LoadedRows<U> {
     });
   }
 };
+
+template <class A, class B> inline constexpr bool is_fetched_first<Plus<A, B>> = true;
+template <class Made> inline constexpr bool is_fetched_first<MadeRows<Made>> = is_fetched_first<Made>;
+template <class Made, class U>
+inline constexpr bool is_fetched_first<KeptRows<Made, U>> = is_fetched_first<Made>;
 
 /// An argument that keeps what it makes when it is first read. It is no part of another: that reads it in its own way.
 /// (Of others: gated.hpp, branch.hpp.)

@@ -5,12 +5,22 @@
 
 namespace simdnorm {
 
+/// How far on a place lies that is to be fetched, into the cache of a level: rows, and bytes.
+template <int Level> struct FetchAhead {
+  static constexpr int level = Level;
+  Index rows;
+  Index bytes;
+  template <class U> SIMDNORM_INLINE Index in(const Strided<U>& operand) const {
+    return rows * operand.outer * static_cast<Index>(sizeof(U)) + bytes;
+  }
+};
+
 /// Rows as they lie in memory. A source has, for the places of a block that its kernels come to,
 ///   load(block, at)     the values, 0 beyond the lanes that are meant; any number of times until the sink has written there
 ///   doubles(block, at)  the same as doubles, which are cheaper to load than to make
 ///   last(block, at)     load, for the last time
 ///   first()             the source to read from before all that, each place once: rows that are made may be stored so
-///   fetch(block, at, rows_ahead)   brings the places so many rows on nearer
+///   fetch(block, at, ahead)   brings the places that lie so far on nearer
 ///   tidy(row, hidden)   after first(), for a row that holds Inf or NaN
 template <class U> struct LoadedRows {
   Strided<const U> operand;
@@ -27,37 +37,42 @@ template <class U> struct LoadedRows {
     return load(block, at);
   }
   const LoadedRows& first() const { return *this; }
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
-    constexpr Index size = static_cast<Index>(sizeof(U));
-    if (at.lane * size % simd::cache_line == 0)
-      simd::fetch(block.address(operand, at), rows_ahead * operand.outer * size);
+  template <class Block, class Lanes, class Ahead>
+  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
+    if (at.lane * static_cast<Index>(sizeof(U)) % simd::cache_line == 0)
+      simd::fetch<Ahead::level>(block.address(operand, at), ahead.in(operand));
   }
   template <class Row> static void tidy(const Row& /*row*/, Index /*hidden*/) {}
 };
 
-/// Another source, whose places so many rows on are fetched as it is read.
+/// Another source, of which what lies so far on is fetched as it is read.
 template <class Source> struct FetchedAsRead {
   Source source;
-  Index rows_ahead;
+  FetchAhead<1> ahead;
 
   template <class Block, class Lanes> SIMDNORM_INLINE auto load(const Block& block, At<Lanes> at) const {
-    source.fetch(block, at, rows_ahead);
+    source.fetch(block, at, ahead);
     return source.load(block, at);
   }
   template <class Block, class Lanes> SIMDNORM_INLINE auto doubles(const Block& block, At<Lanes> at) const {
-    source.fetch(block, at, rows_ahead);
+    source.fetch(block, at, ahead);
     return source.doubles(block, at);
   }
 };
-/// Rows as they lie in memory, those that come next fetched as they are read first.
-template <class U> struct FetchedFirst : LoadedRows<U> {
-  Index rows_ahead;
-  FetchedAsRead<LoadedRows<U>> first() const { return {*this, rows_ahead}; }
+/// The same as it is read first.
+template <class Source> struct FetchedFirst : Source {
+  FetchAhead<1> ahead;
+  auto first() const {
+    return FetchedAsRead<std::decay_t<decltype(Source::first())>>{Source::first(), ahead};
+  }
 };
+/// Sources of which that is done where rows are beyond the caches. (Of those that are made, by what makes them.)
+template <class Source> inline constexpr bool is_fetched_first = false;
+template <class U> inline constexpr bool is_fetched_first<LoadedRows<U>> = true;
+
 /// The source to read from after first().
 template <class Source> const Source& read_again(const Source& source) { return source; }
-template <class U> const LoadedRows<U>& read_again(const FetchedFirst<U>& source) { return source; }
+template <class Source> const Source& read_again(const FetchedFirst<Source>& source) { return source; }
 
 /// The rows of another source, each times its power of two.
 template <class Source, class RowValues> struct ScaledRows {
@@ -87,7 +102,7 @@ template <class Source> struct alignas(simd::cache_line) FetchedRows {
     return source.load(block, at);
   }
   template <class Block, class Lanes> SIMDNORM_INLINE auto last(const Block& block, At<Lanes> at) const {
-    source.fetch(block, at, rows_ahead);
+    source.fetch(block, at, FetchAhead<2>{rows_ahead, 0});
     return source.last(block, at);
   }
 };

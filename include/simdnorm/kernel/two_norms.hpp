@@ -69,10 +69,10 @@ template <class First, class Second> struct TwoSources {
     return load(block, at);
   }
   const TwoSources& first() const { return *this; }
-  template <class Block, class Lanes>
-  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Index rows_ahead) const {
-    a.fetch(block, at, rows_ahead);
-    b.fetch(block, at, rows_ahead);
+  template <class Block, class Lanes, class Ahead>
+  SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
+    a.fetch(block, at, ahead);
+    b.fetch(block, at, ahead);
   }
 };
 

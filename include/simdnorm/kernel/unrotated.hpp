@@ -71,9 +71,9 @@ template <class T, class U> struct TurnedBackAlong {
     return load(rows, at);
   }
   const TurnedBackAlong& first() const { return *this; }
-  template <class Rows, class Lanes>
-  SIMDNORM_INLINE void fetch(const Rows& rows, At<Lanes> at, Index rows_ahead) const {
-    source.fetch(rows, at, rows_ahead);
+  template <class Rows, class Lanes, class Ahead>
+  SIMDNORM_INLINE void fetch(const Rows& rows, At<Lanes> at, Ahead ahead) const {
+    source.fetch(rows, at, ahead);
   }
 };
 

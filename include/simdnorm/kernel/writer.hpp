@@ -4,7 +4,7 @@
 // A writer says how many contiguous rows are best mapped at once, and whether threads may share the columns of a row; then
 // share(rows, span, hidden, sink) is what one thread writes of them, no vector of which reaches into what another does. Its
 // write(rows, columns, sink, map) calls map(columns, part, read) for parts of them: `part` is the sink for these, and
-// read(source) the source. What a forward measures before that is measured_by(writer, source).
+// read(source) the source. What is folded before that is folded_by(writer, source).
 // end() comes after the last row that a thread writes. rarely() is the writer for rows that need care, one by one.
 #pragma once
 
@@ -39,12 +39,12 @@ struct DirectWriter {
 };
 
 /// Whole cache lines past the caches, `Rows` rows in turns, with the same lines of the rows fetched that lie `rows_ahead`
-/// on; the rest of the columns through the caches. Plain rows may be fetched as they are measured instead, `measured_ahead` on.
+/// on; the rest of the columns through the caches. As rows are folded, what lies `folded_ahead` on is fetched too.
 template <int Rows> struct StreamingWriter {
   static constexpr int rows_at_once = Rows;
   static constexpr bool shares_rows = true;
   Index rows_ahead;
-  Index measured_ahead = 0;
+  FetchAhead<1> folded_ahead;
 
   template <class Block, class Sink, class Map>
   SIMDNORM_INLINE void write(const Block& rows, Columns columns, const Sink& sink, const Map& map) const {
@@ -70,10 +70,6 @@ template <int Rows> struct StreamingWriter {
   static DirectWriter rarely() { return {}; }
 
  private:
-  template <class Source> Index ahead_of(const Source& /*source*/) const { return rows_ahead; }
-  template <class U> Index ahead_of(const LoadedRows<U>& /*source*/) const {
-    return measured_ahead > 0 ? 0 : rows_ahead;
-  }
   template <class Sink>
   static constexpr Index line_of = simd::cache_line / static_cast<Index>(sizeof(*Sink::operand.data));
   /// From this column to where a line of what is written begins.
@@ -95,21 +91,20 @@ template <int Rows> struct StreamingWriter {
     if (begin < end)
       map(Lines{begin, end}, sink.written(PastCaches<typename Block::Vector>{rows_ahead}),
           [&](const auto& source) {
-            return FetchedRows<std::decay_t<decltype(source)>>{source, ahead_of(source)};
+            return FetchedRows<std::decay_t<decltype(source)>>{source, rows_ahead};
           });
     if (end < columns.end) map(Columns{end, columns.end}, sink, plain);
   }
 };
 
-/// The source that a forward measures whose rows such a writer writes.
+/// The source to fold of rows that such a writer writes afterwards.
 template <class Writer, class Source>
-SIMDNORM_INLINE const Source& measured_by(const Writer& /*writer*/, const Source& source) {
+SIMDNORM_INLINE const Source& folded_by(const Writer& /*writer*/, const Source& source) {
   return source;
 }
-template <int Rows, class U>
-SIMDNORM_INLINE FetchedFirst<U> measured_by(const StreamingWriter<Rows>& writer,
-                                            const LoadedRows<U>& source) {
-  return {source, writer.measured_ahead};
+template <int Rows, class Source, class = std::enable_if_t<is_fetched_first<Source>>>
+SIMDNORM_INLINE FetchedFirst<Source> folded_by(const StreamingWriter<Rows>& writer, const Source& source) {
+  return {source, writer.folded_ahead};
 }
 
 /// All columns at once through the caches, with those of the rows fetched that lie `rows_ahead` on.
@@ -156,10 +151,15 @@ SIMDNORM_INLINE void write_spans(const Spans<Threads>& spans, const Writer& writ
 template <class... X> bool are_beyond_caches(RowShape shape, const std::tuple<Strided<X>...>& /*operands*/) {
   return shape.rows * shape.hidden * static_cast<Index>((sizeof(X) + ...)) > streaming_threshold();
 }
-/// Blocks so long that they leave the first-level cache before they are written, and so short that two stay in the second: their
-/// rows are better fetched while those before are measured than while they are written, as those of others are.
-inline constexpr Index least_block_fetched_first = Index(48) << 10;
-inline constexpr Index largest_block_fetched_first = Index(256) << 10;
+/// How far on is fetched as rows are folded that follow one another without gaps, in bytes of all that is read together. Of others
+/// it is the same place of the row that comes `after_gaps` on.
+inline constexpr Index fetched_as_folded = 8192;
+template <class... X>
+FetchAhead<1> folded_ahead(Index hidden, Index after_gaps, const std::tuple<Strided<X>...>& read) {
+  const bool no_gaps = std::apply([&](const auto&... rows) { return ((rows.outer == hidden) && ...); }, read);
+  if (!no_gaps) return {after_gaps, 0};
+  return {0, fetched_as_folded / static_cast<Index>(sizeof...(X))};
+}
 
 /// How many of the operands lie at a place.
 template <class... X> int operands_at(const void* place, const std::tuple<Strided<X>...>& operands) {
@@ -184,10 +184,9 @@ void with_writer(RowShape shape, const std::tuple<Strided<X>...>& read, const St
   if (are_beyond_caches(shape, std::tuple_cat(read, std::tuple(written))) && bytes_per_row >= 512 &&
       operands_at(written.data, read) == 0 && aligned()) {
     const Index rows_ahead = Blocks(shape).rows_per_block();
-    const Index block = rows_ahead * bytes(shape.hidden, sizeof(*std::get<0>(read).data));
-    const bool first =  // of a forward: a backward writes rows in turns
-        Rows == 1 && block >= least_block_fetched_first && block <= largest_block_fetched_first;
-    run(StreamingWriter<Rows>{rows_ahead, first ? rows_ahead : 0});
+    const Index after_gaps =
+        Rows == 1 ? rows_ahead : 0;  // a backward, which writes rows in turns, gains nothing
+    run(StreamingWriter<Rows>{rows_ahead, folded_ahead(shape.hidden, after_gaps, read)});
   } else {
     run(DirectWriter{});
   }
