@@ -258,6 +258,9 @@ TYPED_TEST(Totals, AddOneNumber) {
   EXPECT_LE(narrow(oracle::abs(value_of(total_at<T>(total, 16, 0)) - exact)),
             std::ldexp(1.0, Extended<T>::words == 1 ? -51 : -102));
   EXPECT_EQ(total[1], 7);
+  T rounded = 0;
+  round_number_of(TotalsAt{total, 16, true}, &rounded);
+  EXPECT_EQ(support::bits_of(rounded), support::bits_of(rounded_of(total_at<T>(total, 16, 0))));
 }
 
 // What stands where nothing was added yet is not read: the sum is 0 + part, so that -0 becomes 0.

@@ -256,6 +256,13 @@ SIMDNORM_INLINE void add_number_to_totals(Extended<double> x, TotalsAt totals) {
   *lo = sum.lo;
 }
 
+/// Number 0, rounded once.
+template <class T> SIMDNORM_INLINE void round_number_of(TotalsAt totals, T* p) {
+  VectorSum<T, simd::NoSimd> sum;
+  sum.load(totals.numbers, totals.count);
+  sum.round(simd::All{}, p);
+}
+
 /// Number i of an array.
 template <class T> SIMDNORM_INLINE Extended<T> total_at(const double* total, Index count, Index i) {
   if constexpr (Extended<T>::words == 1) {

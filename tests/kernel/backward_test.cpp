@@ -4,6 +4,8 @@
 
 #include <simdnorm/storage.hpp>
 
+#include <cmath>
+
 #include "support/accuracy.hpp"
 
 namespace {
@@ -256,6 +258,44 @@ TYPED_TEST(Gradients, AccumulateAddsToWhatIsThere) {
         if (rows == 0) {
           EXPECT_EQ(bits_of(dgamma[c]), bits_of(before[c]));
           EXPECT_EQ(bits_of(dbeta[c]), bits_of(before[c]));
+        }
+      }
+    }
+  }
+}
+
+// One or two rows, whose sums are stored at once, have the bits of totals: those that are added to zeros. Nothing else is written.
+TYPED_TEST(Gradients, OfFewRowsAreWhatTheirTotalsAre) {
+  using T = TypeParam;
+  for (Norm norm : oracle::norms) {
+    for (Index hidden : {1, 7, 16, 17, 100, 16389}) {
+      Problem<T> p = every_path<T>(12, hidden, 77);
+      for (std::size_t i = 0; i < p.dy.size(); i += 5) p.dy[i] = -T(0);
+      p.dy[p.dy.size() - 1] = std::numeric_limits<T>::infinity();
+      p.dy[size(7 * hidden)] = std::copysign(std::numeric_limits<T>::quiet_NaN(), T(-1));
+      const std::vector<RowMoments<T>> moments = run_forward(norm, p).moments;
+      for (Index first = 0; first + 3 <= p.rows; ++first) {
+        for (const Index rows : {1, 2, 3}) {
+          const RowShape shape{rows, hidden};
+          const auto gradients = [&](bool accumulate, T before, const Executor& executor) {
+            std::vector<T> dx(size(rows * hidden)), sums[2];
+            for (auto& sum : sums) sum.assign(size(hidden + 5), before);
+            backward(norm, shape, packed(shape, p.dy_row(first)), packed(shape, p.row(first)), p.gamma.data(),
+                     moments.data() + first, packed(shape, dx.data()), sums[0].data(),
+                     norm == Norm::layer ? sums[1].data() : nullptr, {accumulate, nullptr}, executor);
+            for (auto& sum : sums) {
+              for (std::size_t c = size(hidden); c < sum.size(); ++c)
+                EXPECT_EQ(bits_of(sum[c]), bits_of(before));
+              sum.resize(size(hidden));
+            }
+            return std::pair{sums[0], norm == Norm::layer ? sums[1] : std::vector<T>{}};
+          };
+          const auto expected = gradients(true, T(0), serial);
+          for (const Executor& executor : {Executor(serial), Executor(Threads{3})}) {
+            const auto stored = gradients(false, T(-3), executor);
+            ASSERT_EQ(first_difference(stored.first, expected.first), -1) << rows << " from " << first;
+            ASSERT_EQ(first_difference(stored.second, expected.second), -1) << rows << " from " << first;
+          }
         }
       }
     }

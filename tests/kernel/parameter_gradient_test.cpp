@@ -41,7 +41,7 @@ template <class T, class... Term> void check_segments(Index hidden) {
     double* const workspace = lines[0].numbers + past;
     for (Index segment : {0, 1, 2}) {
       std::fill(workspace, workspace + size, 7.0);
-      const auto begun = Gradient(hidden, workspace, Term{}...).begin(segment);
+      const auto begun = Gradient(hidden, workspace, {}, Term{}...).begin(segment);
       double* const first = lines[past == 0 ? 0 : 1].numbers;
       for (Index i = 0; i < gradients; ++i)
         EXPECT_EQ(begun.of_term[i], first + segment * of_segment + i * padded_hidden(hidden));

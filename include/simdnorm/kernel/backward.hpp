@@ -188,7 +188,9 @@ void backward_with_sums(RowShape shape, const Statistic& statistic, const Dy& dy
     own.reset(new double[bytes / sizeof(double)]);  // not cleared: each segment begins its own
     workspace = own.get();
   }
-  const Gradient gradient(shape.hidden, workspace, sums.term...);
+  const bool at_once = !Blocks::across && shape.rows <= Writer::rows_at_once && !options.accumulate;
+  const Gradient gradient(shape.hidden, workspace, {(at_once ? sums.template of_type<T>() : nullptr)...},
+                          sums.term...);
   const Index segments =
       backward<Blocks>(shape, statistic, dy, x, scale, moments, dx, writer, gradient, executor);
   gradient.finish(segments, options.accumulate, sums...);

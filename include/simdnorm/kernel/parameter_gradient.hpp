@@ -3,14 +3,15 @@
 // Rows are cut into segments whose number and borders depend on the shape alone. In a segment, what the rows that
 // are mapped together add, a sum in T of two of them (of four, where rows lie side by side), is added to totals in
 // Extended<T>; the segments' totals are added in order. So the bits do not depend on the number of threads, and
-// errors do not grow with the number of rows.
+// errors do not grow with the number of rows. Contiguous rows so few that they are mapped together once have no totals: what they
+// add is the sum, and is stored where it goes.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <tuple>
-#include <utility>
 
 #include "blocks.hpp"
 
@@ -93,6 +94,14 @@ template <class Term, class G> struct ColumnSum {
   void clear(Index hidden) const {
     if (sums != nullptr) std::fill_n(sums, hidden, G(0));
   }
+  /// Where a sum in T may be stored that is all of it, or nullptr.
+  template <class T> T* of_type() const {
+    if constexpr (std::is_same_v<G, T>) {
+      return sums;
+    } else {
+      return nullptr;
+    }
+  }
 };
 template <class Term, class G> ColumnSum(Term, G*) -> ColumnSum<Term, G>;
 
@@ -103,6 +112,7 @@ template <class Term, class G> struct TotalSum {
   void clear(Index /*hidden*/) const {
     if (sums != nullptr) *sums = G(0);
   }
+  template <class T> static T* of_type() { return nullptr; }
 };
 template <class Term, class G> TotalSum(Term, G*) -> TotalSum<Term, G>;
 
@@ -119,8 +129,10 @@ template <class T, class Arch, class... Terms> class ParameterGradient {
  public:
   static constexpr int sums = static_cast<int>(sizeof...(Terms));
 
-  ParameterGradient(Index hidden, void* workspace, const Terms&... terms)
-      : hidden_(hidden), totals_(first_line(workspace)), terms_(terms...) {}
+  /// all: where each sum goes if rows that are mapped at once are all that is summed, or nullptr.
+  ParameterGradient(Index hidden, void* workspace, const std::array<T*, sizeof...(Terms)>& all,
+                    const Terms&... terms)
+      : hidden_(hidden), totals_(first_line(workspace)), all_(all), terms_(terms...) {}
 
   template <class Blocks> static Index blocks_per_task(const Blocks& blocks) {
     return blocks_per_segment(blocks);
@@ -132,13 +144,14 @@ template <class T, class Arch, class... Terms> class ParameterGradient {
     Index count;
     bool begun;
     double* of_term[static_cast<std::size_t>(sums)];
+    std::array<T*, sizeof...(Terms)> all;
     std::tuple<Terms...> terms;
     void mark_begun() { begun = true; }
   };
   Segment begin(Index task) const {
     const Index padded = padded_hidden(hidden_);
     double* const totals = totals_of(task);
-    Segment segment{sums * padded, false, {}, terms_};
+    Segment segment{sums * padded, false, {}, all_, terms_};
     for (int i = 0; i < sums; ++i) segment.of_term[i] = totals + i * padded;
     for (Index i = 0; i < segment_doubles<T>(hidden_, sums); i += padded)
       std::fill(totals + i + hidden_, totals + i + padded, 0.0);  // beyond the columns they are read too
@@ -164,7 +177,8 @@ template <class T, class Arch, class... Terms> class ParameterGradient {
     }
     template <class Lanes> SIMDNORM_INLINE void end(const Segment& segment, At<Lanes> at) const {
       simd::unroll<sums>([&](auto i) SIMDNORM_INLINE_LAMBDA {
-        of_term[i].add_to({segment.of_term[i] + at.column, segment.count, segment.begun});
+        of_term[i].add_to(at, {segment.of_term[i] + at.column, segment.count, segment.begun},
+                          segment.all[static_cast<std::size_t>(i)]);
       });
     }
   };
@@ -174,8 +188,11 @@ template <class T, class Arch, class... Terms> class ParameterGradient {
     const Index padded = padded_hidden(hidden_), count = sums * padded;
     double* const totals = totals_of(0);
     for (Index s = 1; s < segments; ++s) add_totals<T, Arch>(totals_of(s), count, count, totals);
-    const double* of_term = totals;
-    (finish_one(std::exchange(of_term, of_term + padded), count, accumulate, to), ...);
+    const auto each = std::tie(to...);
+    simd::unroll<sums>([&](auto i) {
+      constexpr auto term = static_cast<std::size_t>(decltype(i)::value);
+      if (all_[term] == nullptr) finish_one(totals + i * padded, count, accumulate, std::get<term>(each));
+    });
   }
 
  private:
@@ -216,6 +233,7 @@ template <class T, class Arch, class... Terms> class ParameterGradient {
 
   Index hidden_;
   double* totals_;
+  std::array<T*, sizeof...(Terms)> all_;
   std::tuple<Terms...> terms_;
 };
 

@@ -149,13 +149,19 @@ template <class T, class Arch, int Rows, bool Scales = false> struct RowsAlong {
     return values;
   }
 
-  /// A sum over these rows, at one column; add_to adds it to the totals from that column on.
+  /// A sum over these rows, at one column; add_to adds it to the totals from there on, or stores it if `all` is where it goes.
   struct RowSum {
     Vector value = Vector::broadcast(T(0));
     template <class Lanes> SIMDNORM_INLINE void add(At<Lanes> at, Vector term) {
       value = at.row == 0 ? term : value + term;
     }
-    SIMDNORM_INLINE void add_to(TotalsAt totals) const { add_to_totals(value, totals); }
+    template <class Lanes> SIMDNORM_INLINE void add_to(At<Lanes> at, TotalsAt totals, T* all) const {
+      if (SIMDNORM_UNLIKELY(!totals.begun) && all != nullptr) {
+        simd::store(at.lanes, all + at.column, simd::canonical(Vector::broadcast(T(0)) + value));
+      } else {
+        add_to_totals(value, totals);
+      }
+    }
   };
 
  private:
@@ -268,10 +274,11 @@ template <class T, class Arch> struct RowsAcross {
       T* p = lanes + at.row % fold_lanes;
       simd::store(simd::All{}, p, simd::load<Vector>(simd::All{}, p) + term);
     }
-    SIMDNORM_INLINE void add_to(TotalsAt totals) const {
+    template <class Lanes> SIMDNORM_INLINE void add_to(At<Lanes> at, TotalsAt totals, T* all) const {
       const Extended<T> sum =
           pairwise<fold_lanes>([&](int lane) { return Extended<T>{static_cast<double>(lanes[lane])}; });
       add_number_to_totals(sum, totals);
+      if (all != nullptr) round_number_of(totals, all + at.column);
     }
   };
 
