@@ -3,8 +3,8 @@
 // Rows are cut into segments whose number and borders depend on the shape alone. In a segment, what the rows that
 // are mapped together add, a sum in T of two of them (of four, where rows lie side by side), is added to totals in
 // Extended<T>; the segments' totals are added in order. So the bits do not depend on the number of threads, and
-// errors do not grow with the number of rows. Contiguous rows so few that they are mapped together once have no totals: what they
-// add is the sum, and is stored where it goes.
+// errors do not grow with the number of rows. Of contiguous rows so few that they are mapped together once, what they add is the
+// sum: it has no totals where it goes to numbers of T that are not added to (`all`), but is stored there, with the bits of totals.
 #pragma once
 
 #include <array>
