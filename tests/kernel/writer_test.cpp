@@ -21,7 +21,9 @@ template <class K> struct Writers : testing::Test {
 using Elements = testing::Types<float, double>;
 TYPED_TEST_SUITE(Writers, Elements);
 
-// The rows ahead that are fetched where a call goes past the caches, 0 where it does not.
+// The rows ahead that are fetched where a call goes past the caches, 0 where it does not, and `row_by_row` where one row is
+// written after the other.
+constexpr Index row_by_row = -2;
 template <int Rows, class T, class Y, class... X>
 Index streams(RowShape shape, const Strided<Y>& written, const X*... read) {
   Index ahead = -1;
@@ -30,6 +32,9 @@ Index streams(RowShape shape, const Strided<Y>& written, const X*... read) {
     using Writer = std::decay_t<decltype(writer)>;
     if constexpr (std::is_same_v<Writer, DirectWriter>) {
       ahead = 0;
+    } else if constexpr (std::is_same_v<Writer, RowByRowWriter>) {
+      EXPECT_EQ(Writer::rows_at_once, 1);
+      ahead = row_by_row;
     } else {
       EXPECT_EQ(Writer::rows_at_once, Rows);
       ahead = writer.rows_ahead;
@@ -69,7 +74,7 @@ TYPED_TEST(Writers, FetchWhatComesNextAsRowsAreFolded) {
     std::pair<Index, Index> rows_and_bytes{-1, -1};
     with_writer<sizeof...(read), BlocksAlong<T>>(
         shape, std::tuple{read...}, packed(shape, y.data()), [&](const auto& writer) {
-          if constexpr (!std::is_same_v<std::decay_t<decltype(writer)>, DirectWriter>)
+          if constexpr (!std::is_base_of_v<DirectWriter, std::decay_t<decltype(writer)>>)
             rows_and_bytes = {writer.folded_ahead.rows, writer.folded_ahead.bytes};
         });
     return rows_and_bytes;
@@ -104,6 +109,7 @@ TYPED_TEST(Writers, FoldWhatTheyReadOrTheSameFetched) {
   const Others others{x};
   EXPECT_EQ(&folded_by(streaming, others), &others);
   EXPECT_EQ(&folded_by(DirectWriter{}, x), &x);
+  EXPECT_EQ(&folded_by(RowByRowWriter{}, x), &x);
 }
 
 TYPED_TEST(Writers, StreamNothingInPlaceNorShortRowsNorRowsInTurnsThatBeginAnywhere) {
@@ -113,20 +119,49 @@ TYPED_TEST(Writers, StreamNothingInPlaceNorShortRowsNorRowsInTurnsThatBeginAnywh
   const Index line = 64 / static_cast<Index>(sizeof(T)), shortest = 8 * line;
   const RowShape shape{3, shortest};
   const auto to = [&](T* first, Index gap) { return Strided<T>{first, shortest + gap, 1}; };
-  EXPECT_GT((streams<1, T>(shape, to(y.data(), 0), x.data())), 0);
-  EXPECT_EQ((streams<1, T>({3, shortest - 1}, to(y.data(), 0), x.data())), 0);
-  EXPECT_EQ((streams<1, T>(shape, to(y.data(), 0), y.data())), 0);
+  EXPECT_GT((streams<2, T>(shape, to(y.data(), 0), dy.data(), x.data())), 0);
+  EXPECT_EQ((streams<2, T>({3, shortest - 1}, to(y.data(), 0), dy.data(), x.data())), 0);
   EXPECT_EQ((streams<2, T>(shape, to(y.data(), 0), x.data(), y.data())), 0);
   EXPECT_EQ((streams<2, T>(shape, to(y.data(), 0), y.data(), x.data())), 0);
-  for (Index gap : {Index(1), line - 1}) {
-    EXPECT_GT((streams<1, T>(shape, to(y.data() + 1, gap), x.data())), 0);
+  for (Index gap : {Index(1), line - 1})
     EXPECT_EQ((streams<2, T>(shape, to(y.data() + 1, gap), dy.data(), x.data())), 0);
-  }
   for (Index gap : {Index(0), line, 3 * line})
     EXPECT_GT((streams<2, T>(shape, to(y.data() + 1, gap), dy.data(), x.data())), 0);
-  // An address that no T lies at; it is not read.
-  T* const between = reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(y.data()) + 2);
-  EXPECT_EQ((streams<1, T>(shape, to(between, 0), x.data())), 0);
+}
+
+// Single rows go past the caches from nine lines on, wherever they begin; shorter ones from five or seven lines on go through them
+// one after the other.
+TYPED_TEST(Writers, StreamSingleRowsOrWriteThemInOrder) {
+  using T = TypeParam;
+  alignas(64) std::array<T, 64> x{}, y{};
+  set_streaming_threshold(0);
+  const Index line = 64 / static_cast<Index>(sizeof(T));
+  const Index shortest = (simd::Vector<T>::width == line ? 5 : 7) * line, streamed = 9 * line;
+  for (Index gap : {Index(0), Index(1), line - 1, line}) {
+    const auto how = [&](Index hidden, T* first, const T* read) {
+      return streams<1, T>({3, hidden}, Strided<T>{first, hidden + gap, 1}, read);
+    };
+    for (T* const first : {y.data(), y.data() + 1}) {
+      EXPECT_EQ(how(shortest - line, first, x.data()), 0);
+      EXPECT_EQ(how(shortest, first, x.data()), row_by_row);
+      EXPECT_EQ(how(streamed - line, first, x.data()), row_by_row);
+      EXPECT_GT(how(streamed, first, x.data()), 0);
+      EXPECT_EQ(how(streamed, first, first), 0);
+      EXPECT_EQ(how(shortest, first, first), 0);
+    }
+    // An address that no T lies at; it is not read.
+    T* const between = reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(y.data()) + 2);
+    EXPECT_EQ(how(streamed, between, x.data()), row_by_row);
+  }
+  // Of a sum, of two operands, from eight lines on.
+  const RowShape eight{3, 8 * line};
+  EXPECT_GT((streams<1, T>(eight, packed(eight, y.data()), x.data(), x.data() + 1)), 0);
+  EXPECT_EQ((streams<1, T>({3, 8 * line - 1}, Strided<T>{y.data(), 8 * line, 1}, x.data(), x.data() + 1)),
+            row_by_row);
+  set_streaming_threshold(3 * 2 * 8 * 64);
+  EXPECT_EQ((streams<1, T>(eight, packed(eight, y.data()), x.data())), 0);
+  set_streaming_threshold(3 * 2 * 8 * 64 - 1);
+  EXPECT_EQ((streams<1, T>(eight, packed(eight, y.data()), x.data())), row_by_row);
 }
 
 // Of all columns, or of those from one on.
@@ -176,6 +211,7 @@ TYPED_TEST(Writers, PartsAreTheColumnsOnce) {
       check(RowsAlong<T, Arch, 2>{1}, hidden, sink, 4, true, two);
       check(RowsAlong<T, Arch, 1>{1}, hidden, sink, 4, false, two);
       check(RowsAlong<T, Arch, 2>{1}, hidden, sink, 0, false, DirectWriter{});
+      check(RowsAlong<T, Arch, 1>{1}, hidden, sink, 0, false, RowByRowWriter{});
     }
   }
 }

@@ -1,5 +1,5 @@
 // How the rows of a call are written: as they are computed, or, where they are too many for the caches, past these, or through
-// them, while the rows that come next are fetched.
+// them, one after the other or while the rows that come next are fetched.
 //
 // A writer says how many contiguous rows are best mapped at once, and whether threads may share the columns of a row; then
 // share(rows, span, hidden, sink) is what one thread writes of them, no vector of which reaches into what another does. Its
@@ -38,8 +38,14 @@ struct DirectWriter {
   const DirectWriter& rarely() const { return *this; }
 };
 
+/// The same of one row after the other: memory that is written in its order is brought to the caches ahead of that.
+struct RowByRowWriter : DirectWriter {
+  static constexpr int rows_at_once = 1;
+};
+
 /// Whole cache lines past the caches, `Rows` rows in turns, with the same lines of the rows fetched that lie `rows_ahead`
-/// on; the rest of the columns through the caches. As rows are folded, what lies `folded_ahead` on is fetched too.
+/// on; the rest of the columns through the caches, to which the last line of those rows is brought before: other rows may begin
+/// in it, and a store that waits for it holds up all that come after. As rows are folded, what lies `folded_ahead` on is fetched too.
 template <int Rows> struct StreamingWriter {
   static constexpr int rows_at_once = Rows;
   static constexpr bool shares_rows = true;
@@ -87,6 +93,12 @@ template <int Rows> struct StreamingWriter {
     const Index before = columns_before_line(rows, columns.begin, sink);
     const Index begin = std::min(columns.end, columns.begin + before);
     const Index end = begin + (columns.end - begin) / line * line;
+    if (end < columns.end) {
+      simd::unroll<Rows>([&](auto r) SIMDNORM_INLINE_LAMBDA {
+        simd::fetch<1>(rows.address(sink.operand, At<simd::All>{{}, columns.end - 1, r}),
+                       FetchAhead<1>{rows_ahead, 0}.in(sink.operand));
+      });
+    }
     if (columns.begin < begin) map(Columns{columns.begin, begin}, sink, plain);
     if (begin < end)
       map(Lines{begin, end}, sink.written(PastCaches<typename Block::Vector>{rows_ahead}),
@@ -166,9 +178,19 @@ template <class... X> int operands_at(const void* place, const std::tuple<Stride
   return std::apply([&](const auto&... rows) { return ((rows.data == place) + ...); }, operands);
 }
 
+/// Bytes of a row from which on rows beyond the caches are written past them, if `Rows` rows are written in turns, and rows of so
+/// many operands are read.
+template <int Rows, int Read>
+inline constexpr Index shortest_past_caches = Rows == 1 && Read == 1 ? 576 : 512;
+/// The same for one after the other through the caches. (Of shorter ones two in turns are written sooner.)
+template <class Vector>
+inline constexpr Index shortest_row_by_row =
+    Vector::width* Index{sizeof(typename Vector::Scalar)} == simd::cache_line ? 320 : 448;
+
 /// Calls run(writer) with the writer that suits contiguous rows, read from all of `read` and written to `written`, of which
 /// `Rows` are written in turns if they go past the caches. That is for rows too many for these, which are long enough to
-/// pay; not in place, where each line has been read; and for rows in turns only if they begin at one place of a line.
+/// pay; not in place, where each line has been read; and for rows in turns only if they begin at one place of a line. Single rows
+/// that are too short for that are written one after the other.
 template <int Rows, class Blocks, class Y, class... X, class Run>
 void with_writer(RowShape shape, const std::tuple<Strided<X>...>& read, const Strided<Y>& written,
                  const Run& run) {
@@ -181,15 +203,24 @@ void with_writer(RowShape shape, const std::tuple<Strided<X>...>& read, const St
     return whole_steps && reinterpret_cast<std::uintptr_t>(written.data) % sizeof(Y) == 0 &&
            (Rows == 1 || bytes(written.outer, sizeof(Y)) % simd::cache_line == 0);
   };
-  if (are_beyond_caches(shape, std::tuple_cat(read, std::tuple(written))) && bytes_per_row >= 512 &&
-      operands_at(written.data, read) == 0 && aligned()) {
+  const bool from_memory = are_beyond_caches(shape, std::tuple_cat(read, std::tuple(written))) &&
+                           operands_at(written.data, read) == 0;
+  constexpr Index shortest = shortest_past_caches<Rows, sizeof...(X)>;
+  if (from_memory && bytes_per_row >= shortest && aligned()) {
     const Index rows_ahead = Blocks(shape).rows_per_block();
     const Index after_gaps =
         Rows == 1 ? rows_ahead : 0;  // a backward, which writes rows in turns, gains nothing
     run(StreamingWriter<Rows>{rows_ahead, folded_ahead(shape.hidden, after_gaps, read)});
-  } else {
-    run(DirectWriter{});
+    return;
   }
+  if constexpr (Rows == 1) {
+    using Vector = simd::Vector<typename Blocks::Scalar, typename Blocks::Architecture>;
+    if (from_memory && bytes_per_row >= shortest_row_by_row<Vector>) {
+      run(RowByRowWriter{});
+      return;
+    }
+  }
+  run(DirectWriter{});
 }
 
 /// run(a sink like `sink`, writer) with what suits it where it writes `y`, and `read` is all that is read.
