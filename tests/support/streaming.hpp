@@ -9,7 +9,7 @@ namespace support {
 
 enum class Streaming { always, never };
 
-// While this lives. (Rows of less than 512 bytes, forward often 576, and rows in place, are never streamed.)
+// While this lives. (Rows of less than 512 bytes, and rows in place, are never streamed.)
 class WithStreaming {
  public:
   explicit WithStreaming(Streaming streaming) : before_(simdnorm::streaming_threshold()) {

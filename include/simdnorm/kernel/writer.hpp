@@ -178,10 +178,8 @@ template <class... X> int operands_at(const void* place, const std::tuple<Stride
   return std::apply([&](const auto&... rows) { return ((rows.data == place) + ...); }, operands);
 }
 
-/// Bytes of a row from which on rows beyond the caches are written past them, if `Rows` rows are written in turns, and rows of so
-/// many operands are read.
-template <int Rows, int Read>
-inline constexpr Index shortest_past_caches = Rows == 1 && Read == 1 ? 576 : 512;
+/// Bytes of a row from which on rows beyond the caches are written past them.
+inline constexpr Index shortest_past_caches = 512;
 /// The same for one after the other through the caches. (Of shorter ones two in turns are written sooner.)
 template <class Vector>
 inline constexpr Index shortest_row_by_row =
@@ -205,8 +203,7 @@ void with_writer(RowShape shape, const std::tuple<Strided<X>...>& read, const St
   };
   const bool from_memory = are_beyond_caches(shape, std::tuple_cat(read, std::tuple(written))) &&
                            operands_at(written.data, read) == 0;
-  constexpr Index shortest = shortest_past_caches<Rows, sizeof...(X)>;
-  if (from_memory && bytes_per_row >= shortest && aligned()) {
+  if (from_memory && bytes_per_row >= shortest_past_caches && aligned()) {
     const Index rows_ahead = Blocks(shape).rows_per_block();
     const Index after_gaps =
         Rows == 1 ? rows_ahead : 0;  // a backward, which writes rows in turns, gains nothing
