@@ -183,12 +183,12 @@ inline constexpr Index shortest_past_caches = 512;
 /// The same for one after the other through the caches. (Of shorter ones two in turns are written sooner.)
 template <class Vector>
 inline constexpr Index shortest_row_by_row =
-    Vector::width* Index{sizeof(typename Vector::Scalar)} == simd::cache_line ? 320 : 448;
+    Index{sizeof(typename Vector::Scalar)} * Vector::width == simd::cache_line ? 320 : 448;
 
 /// Calls run(writer) with the writer that suits contiguous rows, read from all of `read` and written to `written`, of which
 /// `Rows` are written in turns if they go past the caches. That is for rows too many for these, which are long enough to
 /// pay; not in place, where each line has been read; and for rows in turns only if they begin at one place of a line. Single rows
-/// that are too short for that are written one after the other.
+/// from memory that do not go past the caches are written one after the other, if they are not too short for that either.
 template <int Rows, class Blocks, class Y, class... X, class Run>
 void with_writer(RowShape shape, const std::tuple<Strided<X>...>& read, const Strided<Y>& written,
                  const Run& run) {
