@@ -57,6 +57,32 @@ TEST(Blocks, OfContiguousRowsFitTheCaches) {
   }
 }
 
+// The rows of blocks of 8, or of up to 16 that are measured as one; a task's own alone, whatever comes before and after.
+template <class Blocks>
+std::vector<std::pair<Index, int>> measured(const Blocks& blocks, Index first, Index last,
+                                            bool in_pairs = true) {
+  std::vector<std::pair<Index, int>> rows;
+  blocks.each_measured(first, last, in_pairs,
+                       [&](const auto& block) { rows.emplace_back(block.first_row, block.count()); });
+  return rows;
+}
+TEST(Blocks, OfShortRowsAreMeasuredInPairs) {
+  using Rows = std::vector<std::pair<Index, int>>;
+  const BlocksAlong<float> shorter({45, 128}), longer({45, 129});
+  EXPECT_EQ(shorter.rows_per_block(), 8);
+  EXPECT_EQ(shorter.rows_measured(), 16);
+  EXPECT_EQ(measured(shorter, 0, shorter.count()), (Rows{{0, 16}, {16, 16}, {32, 13}}));
+  EXPECT_EQ(measured(shorter, 1, 4), (Rows{{8, 16}, {24, 8}}));
+  EXPECT_EQ(measured(shorter, 1, 4, false), (Rows{{8, 8}, {16, 8}, {24, 8}}));
+  EXPECT_EQ(longer.rows_measured(), 8);
+  EXPECT_EQ(measured(longer, 1, 3), (Rows{{8, 8}, {16, 8}}));
+  EXPECT_EQ(BlocksAlong<double>({45, 64}).rows_measured(), 16);
+  EXPECT_EQ(BlocksAlong<double>({45, 65}).rows_measured(), 8);
+  EXPECT_EQ(BlocksAlong<float>({45, 1000}).rows_measured(), 4);
+  const BlocksAcross<float> beside({130, 7, 130});
+  EXPECT_EQ(measured(beside, 0, beside.count()), (Rows{{0, 64}, {64, 64}, {128, 2}}));
+}
+
 TEST(Blocks, OfRowsSideBySide) {
   for (Index after : {1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 1000}) {
     for (Index before : {1, 2, 5}) {

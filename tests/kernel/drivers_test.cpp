@@ -105,7 +105,7 @@ TEST(Drivers, GradientsReplaceWhatIsThereUnlessToldToAdd) {
 // Writes what happens into a list, and the rows by the way.
 struct Listed {
   static constexpr int rows_at_once = 2;
-  static constexpr bool shares_rows = false;
+  static constexpr bool shares_rows = false, pairs_blocks = false;
   std::vector<char>* list;
 
   template <class Block, class Sink, class Map>

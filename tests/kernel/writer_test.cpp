@@ -60,6 +60,28 @@ TYPED_TEST(Writers, StreamWhatIsLargerThanTheThreshold) {
   }
 }
 
+// Only of rows in the caches, however they are written beyond these, in place or not.
+TYPED_TEST(Writers, PairBlocksOfRowsInTheCaches) {
+  using T = TypeParam;
+  alignas(64) std::array<T, 64> x{}, y{};
+  for (const Index bytes_per_row : {64, 448, 512}) {
+    const RowShape shape{100, bytes_per_row / static_cast<Index>(sizeof(T))};
+    const auto pairs_blocks = [&](T* written) {
+      bool pairs = false;
+      with_writer<1, BlocksAlong<T>>(shape, std::tuple(packed<const T>(shape, x.data())),
+                                     packed(shape, written),
+                                     [&](const auto& writer) { pairs = writer.pairs_blocks; });
+      return pairs;
+    };
+    for (T* written : {x.data(), y.data()}) {
+      set_streaming_threshold(2 * 100 * bytes_per_row);
+      EXPECT_TRUE(pairs_blocks(written));
+      set_streaming_threshold(2 * 100 * bytes_per_row - 1);
+      EXPECT_FALSE(pairs_blocks(written));
+    }
+  }
+}
+
 // What comes next in memory is fetched as rows are folded: of all that is read together as many bytes; of rows that come after
 // gaps, those of a forward's next block.
 TYPED_TEST(Writers, FetchWhatComesNextAsRowsAreFolded) {

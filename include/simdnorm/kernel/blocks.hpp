@@ -12,7 +12,7 @@ namespace simdnorm {
 template <class T, class Arch> struct BlockAlong {
   using Scalar = T;
   using Architecture = Arch;
-  static constexpr int capacity = 8;
+  static constexpr int capacity = 16;
 
   Index first_row;
   int row_count;
@@ -74,7 +74,8 @@ void each_part(Index count, Index elements, const Executor& executor, const F& f
 template <class T> struct TypeOf { using type = T; };
 
 /// Contiguous rows, in blocks of 8 that stay in the first-level cache, else of 4 or 2 that stay in the second; the last
-/// block may have fewer.
+/// block may have fewer. Of short rows in the caches, two blocks are measured as one: what follows from the sums of a vector of rows
+/// takes long, and that of another need not wait for it. (From memory this is slower: benchmarks/README.md.)
 template <class T, class Arch = simd::DefaultArch> class BlocksAlong {
  public:
   using Scalar = T;
@@ -83,23 +84,34 @@ template <class T, class Arch = simd::DefaultArch> class BlocksAlong {
   explicit BlocksAlong(RowShape shape) : shape_(shape) {
     const Index bytes_per_row = shape.hidden * static_cast<Index>(sizeof(T));
     if (bytes_per_row > 1536) log2_rows_ = bytes_per_row > 65536 ? 1 : 2;
+    if (bytes_per_row <= 512) log2_measured_ = 1;
   }
   Index rows_per_block() const { return Index(1) << log2_rows_; }
+  Index rows_measured() const { return rows_per_block() << log2_measured_; }  // as one
   Index count() const { return (shape_.rows + rows_per_block() - 1) >> log2_rows_; }
   Index elements() const { return shape_.hidden << log2_rows_; }  // of one block
   Index per_task() const { return blocks_per_task_of(elements()); }
 
   /// Calls f(block) for the blocks [first, last) that exist.
   template <class F> SIMDNORM_INLINE void each(Index first, Index last, const F& f) const {
-    const Index step = rows_per_block(), last_row = std::min(step * last, shape_.rows);
-    for (Index row = step * first; row < last_row; row += step)
-      f(BlockAlong<T, Arch>{row, static_cast<int>(std::min(step, last_row - row))});
+    each(first, last, rows_per_block(), f);
+  }
+  /// The same of blocks that are measured, of short rows two as one where that is asked for.
+  template <class F>
+  SIMDNORM_INLINE void each_measured(Index first, Index last, bool in_pairs, const F& f) const {
+    each(first, last, in_pairs ? rows_measured() : rows_per_block(), f);
   }
 
  private:
+  template <class F> SIMDNORM_INLINE void each(Index first, Index last, Index step, const F& f) const {
+    const Index last_row = std::min(rows_per_block() * last, shape_.rows);
+    for (Index row = rows_per_block() * first; row < last_row; row += step)
+      f(BlockAlong<T, Arch>{row, static_cast<int>(std::min(step, last_row - row))});
+  }
+
   RowShape shape_;
-  int log2_rows_ = 3;
-  static_assert(BlockAlong<T, Arch>::capacity == 8);
+  int log2_rows_ = 3, log2_measured_ = 0;
+  static_assert(BlockAlong<T, Arch>::capacity == 1 << (3 + 1));
 };
 
 /// Rows that lie side by side, in blocks of up to 256 bytes of each column.
@@ -122,6 +134,10 @@ template <class T, class Arch = simd::DefaultArch> class BlocksAcross {
       const Index rows = std::min<Index>(rows_per_block(), shape_.after - beside);
       f(RowsAcross<T, Arch>{item * shape_.after + beside, item, beside, static_cast<int>(rows)});
     }
+  }
+  template <class F>
+  SIMDNORM_INLINE void each_measured(Index first, Index last, bool /*in_pairs*/, const F& f) const {
+    each(first, last, f);
   }
 
  private:

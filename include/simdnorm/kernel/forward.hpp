@@ -53,16 +53,16 @@ SIMDNORM_COLD void normalize_rare(Row row, Index hidden, const Source& source, c
 /// Forward over all rows; the executor spreads the tasks, runs of blocks, over threads, or the spans of few long rows.
 template <class Blocks, class Statistic, class Source, class Epilogue, class Sink, class Writer,
           class Executor>
-void forward(RowShape shape, const Source& source, const Statistic& statistic, const Epilogue& epilogue,
-             const Sink& sink, const Writer& writer, const MomentsSink<typename Statistic::Scalar>& kept,
-             Executor&& executor) {
+SIMDNORM_INLINE void forward(RowShape shape, const Source& source, const Statistic& statistic,
+                             const Epilogue& epilogue, const Sink& sink, const Writer& writer,
+                             const MomentsSink<typename Statistic::Scalar>& kept, Executor&& executor) {
   using T = typename Statistic::Scalar;
   const Index hidden = shape.hidden;
   const Blocks blocks(shape);
   const Index per_task = blocks.per_task();
   const TasksOrSpans threads(executor, hidden, task_count(blocks, per_task));
   in_tasks(blocks, per_task, threads, [&](Index /*task*/, Index first_block, Index last_block) {
-    blocks.each(first_block, last_block, [&](const auto& block) {
+    blocks.each_measured(first_block, last_block, writer.pairs_blocks, [&](const auto& block) {
       RowMoments<T> moments[std::decay_t<decltype(block)>::capacity];
       measure(block, folded_by(writer, source), statistic, threads.spans, moments);
       kept.store(block, moments);
@@ -99,7 +99,7 @@ void forward_part(RowShape shape, RowShape of_call, const X& x_of_call, const St
   const auto read = operands_of(x);
   with_blocks<T>(shape, std::tuple_cat(read, operands_of(y)), [&](auto type_of_blocks) {
     using Blocks = typename decltype(type_of_blocks)::type;
-    with_sink<1, Blocks>(of_call, read, y, [&](const auto& sink, const auto& writer) {
+    with_sink<1, Blocks>(of_call, read, y, [&](const auto& sink, const auto& writer) SIMDNORM_INLINE_LAMBDA {
       forward<Blocks>(shape, source_of<T>(x), statistic, epilogue, sink, writer, MomentsSink<T>{moments},
                       executor);
     });

@@ -150,7 +150,7 @@ template <class Q> RowScale row_scale(std::uint32_t largest_bits) {
 /// A writer: looks for the largest |y| of each row first, and computes y again when the scales are known.
 struct QuantizingWriter {
   static constexpr int rows_at_once = 2;
-  static constexpr bool shares_rows = false;
+  static constexpr bool shares_rows = false, pairs_blocks = false;
 
   template <class Rows, class Q, class Map>
   SIMDNORM_INLINE void write(const Rows& rows, Columns columns, const RowQuantized<Q>& sink,

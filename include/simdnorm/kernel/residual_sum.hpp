@@ -101,22 +101,21 @@ template <class Made, class U> struct StoredAsRead {
 /// Rows that are made from others when they are first read, and stored, rounded to U's numbers: the rest of the call reads
 /// these.
 template <class Made, class U> struct KeptRows : LoadedRows<U> {
-  Made made;
-  StoredRows<U> kept;
-  KeptRows(const Made& made_rows, const Strided<U>& rows)
-      : LoadedRows<U>{read_rows({}, rows)}, made(made_rows), kept{rows} {}
+  StoredAsRead<Made, U> as_read;
+  KeptRows(const Made& made, const Strided<U>& rows)
+      : LoadedRows<U>{read_rows({}, rows)}, as_read{made, {rows}} {}
 
-  StoredAsRead<Made, U> first() const { return {made, kept}; }
+  const StoredAsRead<Made, U>& first() const { return as_read; }
 
   template <class Block, class Lanes, class Ahead>
   SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
     LoadedRows<U>::fetch(block, at, ahead);
-    made.fetch(block, at, ahead);
+    as_read.fetch(block, at, ahead);
   }
   /// Of the NaNs that a sum may have, each is the canonical one afterwards.
   template <class Row> SIMDNORM_KERNEL SIMDNORM_COLD void tidy(const Row& row, Index hidden) const {
     row.columns(0, hidden, [&](auto column) {
-      row.rows(column, [&](auto at) { kept.store(row, at, simd::canonical(this->load(row, at))); });
+      row.rows(column, [&](auto at) { as_read.kept.store(row, at, simd::canonical(this->load(row, at))); });
     });
   }
 };

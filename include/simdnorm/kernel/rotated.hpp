@@ -103,7 +103,7 @@ template <class Block, class U, RotaryPairs Pairs, class C> struct TurnedColumns
 /// Its writer: what is turned, pair by pair, then the other columns. No place is written before it has been read: y may be x.
 struct RotatingWriter {
   static constexpr int rows_at_once = 2;
-  static constexpr bool shares_rows = false;
+  static constexpr bool shares_rows = false, pairs_blocks = false;
 
   template <class Rows, class Block, class U, RotaryPairs Pairs, class C, class Map>
   SIMDNORM_INLINE void write(const Rows& /*rows*/, Columns columns,

@@ -5,7 +5,8 @@
 // share(rows, span, hidden, sink) is what one thread writes of them, no vector of which reaches into what another does. Its
 // write(rows, columns, sink, map) calls map(columns, part, read) for parts of them: `part` is the sink for these, and
 // read(source) the source. What is folded before that is folded_by(writer, source).
-// end() comes after the last row that a thread writes. rarely() is the writer for rows that need care, one by one.
+// pairs_blocks: whether two blocks of short rows are measured as one. end() comes after the last row that a thread writes. rarely()
+// is the writer for rows that need care, one by one.
 #pragma once
 
 #include <algorithm>
@@ -24,6 +25,7 @@ namespace simdnorm {
 struct DirectWriter {
   static constexpr int rows_at_once = 2;
   static constexpr bool shares_rows = true;
+  bool pairs_blocks = true;
 
   template <class Rows, class Sink, class Map>
   SIMDNORM_INLINE void write(const Rows& /*rows*/, Columns columns, const Sink& sink, const Map& map) const {
@@ -41,6 +43,7 @@ struct DirectWriter {
 /// The same of one row after the other: memory that is written in its order is brought to the caches ahead of that.
 struct RowByRowWriter : DirectWriter {
   static constexpr int rows_at_once = 1;
+  RowByRowWriter() : DirectWriter{false} {}
 };
 
 /// Whole cache lines past the caches, `Rows` rows in turns, with the same lines of the rows fetched that lie `rows_ahead`
@@ -48,7 +51,7 @@ struct RowByRowWriter : DirectWriter {
 /// in it, and a store that waits for it holds up all that come after. As rows are folded, what lies `folded_ahead` on is fetched too.
 template <int Rows> struct StreamingWriter {
   static constexpr int rows_at_once = Rows;
-  static constexpr bool shares_rows = true;
+  static constexpr bool shares_rows = true, pairs_blocks = false;
   Index rows_ahead;
   FetchAhead<1> folded_ahead;
 
@@ -122,7 +125,7 @@ SIMDNORM_INLINE FetchedFirst<Source> folded_by(const StreamingWriter<Rows>& writ
 /// All columns at once through the caches, with those of the rows fetched that lie `rows_ahead` on.
 struct FetchingWriter {
   static constexpr int rows_at_once = 2;
-  static constexpr bool shares_rows = true;
+  static constexpr bool shares_rows = true, pairs_blocks = false;
   Index rows_ahead;
 
   template <class Rows, class Sink, class Map>
@@ -190,8 +193,8 @@ inline constexpr Index shortest_row_by_row =
 /// pay; not in place, where each line has been read; and for rows in turns only if they begin at one place of a line. Single rows
 /// from memory that do not go past the caches are written one after the other, if they are not too short for that either.
 template <int Rows, class Blocks, class Y, class... X, class Run>
-void with_writer(RowShape shape, const std::tuple<Strided<X>...>& read, const Strided<Y>& written,
-                 const Run& run) {
+SIMDNORM_INLINE void with_writer(RowShape shape, const std::tuple<Strided<X>...>& read,
+                                 const Strided<Y>& written, const Run& run) {
   const auto bytes = [](Index count, std::size_t size) { return count * static_cast<Index>(size); };
   const Index bytes_per_row = bytes(shape.hidden, sizeof(Y));
   // A line holds whole steps of a kernel's columns, which are a line of what it computes in.
@@ -201,8 +204,8 @@ void with_writer(RowShape shape, const std::tuple<Strided<X>...>& read, const St
     return whole_steps && reinterpret_cast<std::uintptr_t>(written.data) % sizeof(Y) == 0 &&
            (Rows == 1 || bytes(written.outer, sizeof(Y)) % simd::cache_line == 0);
   };
-  const bool from_memory = are_beyond_caches(shape, std::tuple_cat(read, std::tuple(written))) &&
-                           operands_at(written.data, read) == 0;
+  const bool beyond_caches = are_beyond_caches(shape, std::tuple_cat(read, std::tuple(written)));
+  const bool from_memory = beyond_caches && operands_at(written.data, read) == 0;
   if (from_memory && bytes_per_row >= shortest_past_caches && aligned()) {
     const Index rows_ahead = Blocks(shape).rows_per_block();
     const Index after_gaps =
@@ -217,17 +220,19 @@ void with_writer(RowShape shape, const std::tuple<Strided<X>...>& read, const St
       return;
     }
   }
-  run(DirectWriter{});
+  run(DirectWriter{!beyond_caches});
 }
 
 /// run(a sink like `sink`, writer) with what suits it where it writes `y`, and `read` is all that is read.
 template <int Rows, class Blocks, class Read, class Sink, class Y, class Run>
-void with_lines(RowShape shape, const Read& read, const Sink& sink, const Strided<Y>& y, const Run& run) {
+SIMDNORM_INLINE void with_lines(RowShape shape, const Read& read, const Sink& sink, const Strided<Y>& y,
+                                const Run& run) {
   if constexpr (Blocks::across) {
     run(sink, DirectWriter{});
   } else {
     const LinesOf<Sink, Y> lines{sink, y};
-    with_writer<Rows, Blocks>(shape, read, y, [&](const auto& writer) { run(lines, writer); });
+    with_writer<Rows, Blocks>(shape, read, y,
+                              [&](const auto& writer) SIMDNORM_INLINE_LAMBDA { run(lines, writer); });
   }
 }
 
@@ -268,7 +273,7 @@ void with_lines_of_all(RowShape shape, const Read& read, const Sink& sink, const
 
 /// with_lines of an output. (Outputs other than rows as they are: quantize.hpp, residual_add.hpp.)
 template <int Rows, class Blocks, class Read, class Y, class Run>
-void with_sink(RowShape shape, const Read& read, const Strided<Y>& y, const Run& run) {
+SIMDNORM_INLINE void with_sink(RowShape shape, const Read& read, const Strided<Y>& y, const Run& run) {
   with_lines<Rows, Blocks>(shape, read, StoredRows<Y>{y}, y, run);
 }
 
