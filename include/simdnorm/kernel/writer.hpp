@@ -25,7 +25,7 @@ namespace simdnorm {
 struct DirectWriter {
   static constexpr int rows_at_once = 2;
   static constexpr bool shares_rows = true;
-  bool pairs_blocks = true;
+  bool pairs_blocks = false;
 
   template <class Rows, class Sink, class Map>
   SIMDNORM_INLINE void write(const Rows& /*rows*/, Columns columns, const Sink& sink, const Map& map) const {
@@ -43,7 +43,6 @@ struct DirectWriter {
 /// The same of one row after the other: memory that is written in its order is brought to the caches ahead of that.
 struct RowByRowWriter : DirectWriter {
   static constexpr int rows_at_once = 1;
-  RowByRowWriter() : DirectWriter{false} {}
 };
 
 /// Whole cache lines past the caches, `Rows` rows in turns, with the same lines of the rows fetched that lie `rows_ahead`
@@ -267,7 +266,7 @@ void with_lines_of_all(RowShape shape, const Read& read, const Sink& sink, const
   } else if (are_beyond_caches(shape, std::tuple_cat(all_read, std::tuple(y)))) {
     run(sink, FetchingWriter{Blocks(shape).rows_per_block()});
   } else {
-    run(sink, DirectWriter{});
+    run(sink, DirectWriter{true});
   }
 }
 
