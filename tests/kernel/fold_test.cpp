@@ -102,13 +102,17 @@ TYPED_TEST_SUITE(Fold, Kinds);
 template <class Number> Number number_of(const Extended<float, Number>& x) { return x.value; }
 template <class Number> Number number_of(const Extended<double, Number>& x) { return x.hi + x.lo; }
 
-// Sum s of row r of a block's, which are loaded as many at once as a vector of doubles has elements.
+// Sum s of row r of a block's, which are loaded as many at once as a vector of doubles has elements, or by itself.
 template <class T, int Sums, class Loaded> double sum_of(const Loaded& sums, int r, int count, int s) {
   using V = typename Loaded::Vector;
   Extended<T, V> sum[static_cast<std::size_t>(Sums)];
   double of_rows[static_cast<std::size_t>(V::width)];
   sums.load(r / V::width * V::width, count, sum);
   simd::Numbers<V>::to(of_rows, number_of(sum[s]));
+  Extended<T, OneNumber> of_row[static_cast<std::size_t>(Sums)];
+  sums.load_row(r, of_row);
+  EXPECT_EQ(bits_of(number_of(of_row[s]).value), bits_of(of_rows[r % V::width]))
+      << "row " << r << " by itself";
   return of_rows[r % V::width];
 }
 

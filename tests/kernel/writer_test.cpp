@@ -3,6 +3,7 @@
 #include <simdnorm/cache.hpp>
 #include <simdnorm/kernel/blocks.hpp>
 #include <simdnorm/kernel/residual_sum.hpp>
+#include <simdnorm/kernel/rotated.hpp>
 #include <simdnorm/kernel/writer.hpp>
 
 #include <gtest/gtest.h>
@@ -66,18 +67,27 @@ TYPED_TEST(Writers, PairBlocksOfRowsInTheCaches) {
   alignas(64) std::array<T, 64> x{}, y{};
   for (const Index bytes_per_row : {64, 448, 512}) {
     const RowShape shape{100, bytes_per_row / static_cast<Index>(sizeof(T))};
+    const std::tuple read(packed<const T>(shape, x.data()));
     const auto pairs_blocks = [&](T* written) {
       bool pairs = false;
-      with_writer<1, BlocksAlong<T>>(shape, std::tuple(packed<const T>(shape, x.data())),
-                                     packed(shape, written),
+      with_writer<1, BlocksAlong<T>>(shape, read, packed(shape, written),
                                      [&](const auto& writer) { pairs = writer.pairs_blocks; });
+      return pairs;
+    };
+    const auto pairs_rotated_blocks = [&](T* written) {
+      bool pairs = false;
+      with_sink<1, BlocksAlong<T>>(shape, read,
+                                   rotated(packed(shape, written), Rotary<RotaryPairs::halves>{}),
+                                   [&](const auto&, const auto& writer) { pairs = writer.pairs_blocks; });
       return pairs;
     };
     for (T* written : {x.data(), y.data()}) {
       set_streaming_threshold(2 * 100 * bytes_per_row);
       EXPECT_TRUE(pairs_blocks(written));
+      EXPECT_TRUE(pairs_rotated_blocks(written));
       set_streaming_threshold(2 * 100 * bytes_per_row - 1);
       EXPECT_FALSE(pairs_blocks(written));
+      EXPECT_FALSE(pairs_rotated_blocks(written));
     }
   }
 }

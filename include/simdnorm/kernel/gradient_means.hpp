@@ -59,10 +59,16 @@ SIMDNORM_NOINLINE void gradient_means(const Block& block, const Spans<Threads>& 
     sum_gradients<Statistic>(block, columns, dy, x, scale, moments, to);
   };
   fold_spans(spans, count, fold_columns, sums);
-  for (int first = 0; first < count; first += V::width) {
-    Extended<T, V> sum[Statistic::sums];
-    sums.load(first, count, sum);
-    keep_sums<Statistic>(sum, divisor, count - first, means + first);
+  if (count == 1) {
+    Extended<T, OneNumber> sum[Statistic::sums];
+    sums.load_row(0, sum);
+    keep_sums<Statistic>(sum, divisor, 1, means);
+  } else {
+    for (int first = 0; first < count; first += V::width) {
+      Extended<T, V> sum[Statistic::sums];
+      sums.load(first, count, sum);
+      keep_sums<Statistic>(sum, divisor, count - first, means + first);
+    }
   }
 }
 

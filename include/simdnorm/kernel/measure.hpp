@@ -39,15 +39,18 @@ SIMDNORM_INLINE bool finish_rows(Lanes lanes, const Extended<T, V> (&sums)[Stati
   return are_ordinary(lanes, power) && Statistic::are_precise(lanes, sums, hidden, power);
 }
 
+/// The same of row r.
+template <class Statistic, class Sums, class Record>
+SIMDNORM_INLINE bool finish_row(const Sums& sums, int r, Index hidden, double epsilon, Record* moments) {
+  Extended<typename Statistic::Scalar, OneNumber> sum[Statistic::sums];
+  sums.load_row(r, sum);
+  return finish_rows<Statistic>(simd::All{}, sum, hidden, epsilon, moments + r);
+}
 /// The same row by row, with measured[r] for each.
 template <class Statistic, class Sums, class Record>
 SIMDNORM_COLD void finish_each_row(const Sums& sums, int count, Index hidden, double epsilon, bool* measured,
                                    Record* moments) {
-  for (int r = 0; r < count; ++r) {
-    Extended<typename Statistic::Scalar, typename Sums::Vector> sum[Statistic::sums];
-    sums.load_rarely(r, count, sum);
-    measured[r] = finish_rows<Statistic>(simd::First{1}, sum, hidden, epsilon, moments + r);
-  }
+  for (int r = 0; r < count; ++r) measured[r] = finish_row<Statistic>(sums, r, hidden, epsilon, moments);
 }
 
 /// Contiguous rows that are folded about zero at once: two where vectors are so wide that a row's sums are few, and wait for the
@@ -102,12 +105,16 @@ SIMDNORM_KERNEL bool measure_about_zero(const Block& block, const Source& source
   };
   fold_spans(spans, count, fold_columns, sums);
   bool all = true;
-  for (int r = 0; r < count; r += V::width) {
-    Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
-    sums.load(r, count, sum);
-    simd::with_lanes<V>(count - r, [&](auto lanes) SIMDNORM_BODY {
-      all &= finish_rows<Statistic>(lanes, sum, spans.hidden, epsilon, moments + r);
-    });
+  if (count == 1) {
+    all = finish_row<Statistic>(sums, 0, spans.hidden, epsilon, moments);
+  } else {
+    for (int r = 0; r < count; r += V::width) {
+      Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
+      sums.load(r, count, sum);
+      simd::with_lanes<V>(count - r, [&](auto lanes) SIMDNORM_BODY {
+        all &= finish_rows<Statistic>(lanes, sum, spans.hidden, epsilon, moments + r);
+      });
+    }
   }
   if (SIMDNORM_UNLIKELY(!all))
     finish_each_row<Statistic>(sums, count, spans.hidden, epsilon, measured, moments);
@@ -121,7 +128,6 @@ SIMDNORM_COLD void measure_about_means(const Block& block, const Source& source,
                                        double epsilon, bool* measured, Record* moments) {
   if constexpr (Statistic::centered) {
     using Sums = SumsOf<Block, Statistic::sums>;
-    using V = typename Sums::Vector;
     Sums sums;
     const auto fold_columns = [&](Columns columns, Sums& to) {
       sum_about_means<Statistic>(block, source, columns, moments, to);
@@ -129,10 +135,10 @@ SIMDNORM_COLD void measure_about_means(const Block& block, const Source& source,
     fold_spans(spans, block.count(), fold_columns, sums);
     for (int r = 0; r < block.count(); ++r) {
       if (measured[r]) continue;
-      Extended<typename Statistic::Scalar, V> sum[Statistic::sums];
-      sums.load_rarely(r, block.count(), sum);
-      const V mean = V::broadcast(static_cast<double>(moments[r].mean));
-      const simd::First one{1};
+      Extended<typename Statistic::Scalar, OneNumber> sum[Statistic::sums];
+      sums.load_row(r, sum);
+      const OneNumber mean = OneNumber::broadcast(static_cast<double>(moments[r].mean));
+      const simd::All one;
       measured[r] = are_ordinary(
           one, keep<Statistic>(one, Statistic::spread(sum, mean, spans.hidden), epsilon, moments + r));
     }

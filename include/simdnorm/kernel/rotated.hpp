@@ -85,17 +85,16 @@ SIMDNORM_INLINE void with_block(const Block& block, const RotatedRows<U, Pairs, 
   run(RotatedBlock<Block, U, Pairs, C>{{a.operand}, a.rotary.rotary.dim, {block, a.rotary}});
 }
 
-/// The columns of a block that are turned. What is known of some of its rows is taken where their kernel begins: written here and
-/// copied there it would have to wait for the stores.
+/// The columns of a block that are turned. What is known of some of its rows is taken where their kernel begins, and at once where it
+/// is kept: a copy of what was just written would have to wait for the stores.
 template <class Block, class U, RotaryPairs Pairs, class C> struct TurnedColumns {
   const RotatedBlock<Block, U, Pairs, C>& block;
 
   template <class Rows> SIMDNORM_INLINE auto begin(const Rows& rows) const {
-    const RowAngles<Rows, C> angles(rows, block.angles);
     if constexpr (pairs_in_vectors<Rows, Pairs>) {
-      return TurnedVectors<Rows, U, C>{block.sink, angles};
+      return TurnedVectors<Rows, U, C>{block.sink, {rows, block.angles}};
     } else {
-      return TurnedPairs<Rows, U, Pairs, C>{block.sink, angles, {block.dim / 2}};
+      return TurnedPairs<Rows, U, Pairs, C>{block.sink, {rows, block.angles}, {block.dim / 2}};
     }
   }
 };
@@ -103,7 +102,8 @@ template <class Block, class U, RotaryPairs Pairs, class C> struct TurnedColumns
 /// Its writer: what is turned, pair by pair, then the other columns. No place is written before it has been read: y may be x.
 struct RotatingWriter {
   static constexpr int rows_at_once = 2;
-  static constexpr bool shares_rows = false, pairs_blocks = false;
+  static constexpr bool shares_rows = false;
+  bool pairs_blocks = false;
 
   template <class Rows, class Block, class U, RotaryPairs Pairs, class C, class Map>
   SIMDNORM_INLINE void write(const Rows& /*rows*/, Columns columns,
@@ -165,9 +165,10 @@ SIMDNORM_INLINE void touch(const Check& check, const char* name, const Rotated<S
   touch_rotary(check, name, a.rotary, Touched<Use::writes_rows>{check.written_rows(name, a.y)}, then);
 }
 template <int Rows, class Blocks, class Read, class U, RotaryPairs Pairs, class C, class I, class Run>
-void with_sink(RowShape, const Read& /*read*/, const Rotated<Strided<U>, Pairs, C, I>& a, const Run& run) {
+void with_sink(RowShape shape, const Read& read, const Rotated<Strided<U>, Pairs, C, I>& a, const Run& run) {
   static_assert(Rows == 1, "simdnorm: rotated is y of a forward; dy of a backward is unrotated");
-  run(RotatedRows<U, Pairs, C, I>{a.y, a.rotary}, RotatingWriter{});
+  const bool beyond_caches = are_beyond_caches(shape, std::tuple_cat(read, std::tuple(a.y)));
+  run(RotatedRows<U, Pairs, C, I>{a.y, a.rotary}, RotatingWriter{!beyond_caches});
 }
 
 }  // namespace simdnorm
