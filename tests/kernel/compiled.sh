@@ -4,6 +4,8 @@
 #   each vector, as g++ leaves it where something in between is always inlined.
 #   On x86 each that is to fetch rows ahead (FetchedRows, FetchedAsRead) does so: g++ takes away a call that does nothing else, if
 #   it comes to it before it has inlined it.
+#   There none, of contiguous rows, copies by a wide load, where it begins, what it has just stored in parts: the load would have to
+#   wait until the stores have left the processor's queue, some twenty cycles for each call.
 # Ends with 77 without nm and objdump.
 set -eu
 headers=$1
@@ -35,11 +37,48 @@ for program; do
     fault "$program: not part of their kernels"
 
   [ "$(uname -m)" = x86_64 ] || continue
-  objdump -d -C --no-show-raw-insn "$program" | awk \
+  objdump -d -C --no-show-raw-insn "$program" >"$scratch/code"
+  awk \
     -v kernels="^[0-9a-f]+ <([^(]*simdnorm::($kernels)<.*FetchedRows<|[^(:]*simdnorm::(sum_about_zero|sum_gradients)<.*FetchedAsRead<)" '
     function tell() { if (name != "") { count++; if (!fetches) { print name; faults++ } } }
     /^[0-9a-f]+ </ { tell(); name = $0 ~ kernels && !/cold/ ? $0 : ""; fetches = 0 }
     /\tprefetch/ { fetches = 1 }
-    END { tell(); print count + 0 " of them fetch"; exit !count || faults > 0 }' || fault "$program: kernels that do not fetch"
+    END { tell(); print count + 0 " of them fetch"; exit !count || faults > 0 }' "$scratch/code" ||
+    fault "$program: kernels that do not fetch"
+  awk -v kernels="^[0-9a-f]+ <([^(<]* )?simdnorm::($kernels)<" '
+    function bytes(op, operands) {
+      if (operands ~ /%zmm/) return 64
+      if (operands ~ /%ymm/) return 32
+      if (op ~ /ss$|movd$/ || operands ~ /%e|%r[0-9]+d/ || op == "movl") return 4
+      if (op ~ /b$/ || operands ~ /%[a-ds]i?l,|%r[0-9]+b/) return 1
+      return operands ~ /%xmm/ && op !~ /sd$|q$|[lh]p[sd]$/ ? 16 : 8
+    }
+    function offset(place, digits, n) {
+      digits = place
+      gsub(/^-?(0x)?|\(.*/, "", digits)
+      for (n = 0; digits != ""; digits = substr(digits, 2))
+        n = 16 * n + index("0123456789abcdef", substr(digits, 1, 1)) - 1
+      return place ~ /^-/ ? -n : n
+    }
+    /^[0-9a-f]+ </ { name = $0 ~ kernels && !/cold|RowsAcross/ ? $0 : ""; count += name != ""; split("", stored); left = 90; next }
+    name == "" || left-- <= 0 || !match($0, /-?(0x[0-9a-f]+)?\(%r[sb]p\)/) { next }
+    {
+      place = substr($0, RSTART, RLENGTH); op = $2; operands = $3
+      at = offset(place)
+      base = place; sub(/.*\(/, "", base)
+      size = bytes(op, operands)
+      if (RSTART + RLENGTH > length($0) - 1 && op ~ /^v?mov|^v?p?extr/) {
+        stored[base " " at] = size
+      } else if (op ~ /^v?mov(dq[au](32|64)?|[au]p[sd])$/) {
+        for (s in stored) {
+          split(s, where, " ")
+          if (where[1] == base && stored[s] < size && where[2] < at + size && at < where[2] + stored[s]) {
+            print name; print; faults++; name = ""; break
+          }
+        }
+      }
+    }
+    END { print count - faults " begin without waiting"; exit !count || faults > 0 }' "$scratch/code" ||
+    fault "$program: kernels that wait for what they stored"
 done
 exit $status

@@ -11,13 +11,13 @@
 namespace simdnorm {
 
 /// Rows that are computed, as a term and an argument of a call: `places` says where they would lie without gaps, with `begin`
-/// elements before. Leaves: Strided of what goes into them element by element, whose data may be nullptr.
+/// elements before, of `end` in all. Leaves: Strided of what goes into them element by element, whose data may be nullptr.
 template <class Elements, class... Leaves> struct ComputedRows {
   using Scalar = typename Elements::Scalar;
   using Stored = typename StoredAs<Scalar>::type;
   Elements elements;
   Strided<const Stored> places;  // its data is nullptr
-  Index begin;
+  Index begin, end;
   std::tuple<Leaves...> leaves;
 
   template <class Block>
@@ -25,11 +25,16 @@ template <class Elements, class... Leaves> struct ComputedRows {
     using V = typename Block::Vector;
     return load_whole<V>(simd::All{}, begin + block.offset(places, at), 0);
   }
-  /// Few lanes take a packet too, which begins before them in the row, so that an element's bits do not depend on who asks.
+  /// Few lanes take packets too, so that an element's bits do not depend on who asks: with those of the next row, or, where there is
+  /// none, or a packet cannot hold them, with those before in the row.
   template <class Block>
   SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<simd::First> at) const {
-    return load_first<typename Block::Vector>(*this, at.lanes, begin + block.offset(places, at),
-                                              Block::across ? at.row : at.column);
+    using V = typename Block::Vector;
+    const Index i = begin + block.offset(places, at);
+    if constexpr (by_packets<V> && Elements::is_linear) {
+      if (i + V::width <= end) return simd::keep(at.lanes, load_whole<V>(simd::All{}, i, 0));
+    }
+    return load_first<V>(*this, at.lanes, i, Block::across ? at.row : at.column);
   }
   template <class Block, class Lanes, class Ahead>
   SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
@@ -101,7 +106,7 @@ template <class U> Strided<U> leaf_from(RowShape shape, const Strided<U>& leaf, 
 template <class E, class... L>
 ComputedRows<E, L...> rows_from(RowShape shape, const ComputedRows<E, L...>& rows, Index row) {
   const auto leaves_from = [&](const auto&... leaf) { return std::tuple(leaf_from(shape, leaf, row)...); };
-  return {rows.elements, rows.places, rows.begin + row / shape.after * rows.places.outer,
+  return {rows.elements, rows.places, rows.begin + row / shape.after * rows.places.outer, rows.end,
           std::apply(leaves_from, rows.leaves)};
 }
 /// What else an expression reads than its leaves is not known.
@@ -131,16 +136,17 @@ template <class X> class ExpressionRows {
     return leaves_of(x, [&](const auto& leaf) { return rows_of_leaf<X>(leaf, strides); });
   }
   template <class... L> ComputedRows<Elements, L...> rows_with(const std::tuple<L...>& leaves) const {
-    return {owner_.elements(), {nullptr, strides_.outer, strides_.column}, 0, leaves};
+    return {owner_.elements(), {nullptr, strides_.outer, strides_.column}, 0, size_, leaves};
   }
 
   typename Elements::Owner owner_;
   RowStrides strides_;
+  Index size_;
   decltype(leaves(std::declval<const X&>(), {})) leaves_;
 
  public:
   ExpressionRows(const X& x, RowStrides strides)
-      : owner_(x), strides_(strides), leaves_(leaves(x, strides)) {}
+      : owner_(x), strides_(strides), size_(layout_of(x).elements()), leaves_(leaves(x, strides)) {}
   auto rows() const { return rows_with(leaves_); }
 };
 template <class X> struct ElementOf<ExpressionRows<X>> { using type = stored_t<X>; };
