@@ -5,7 +5,7 @@
 # stand to the left of it.
 cmake_minimum_required(VERSION 3.21)
 set(rungs 0 1 2 3 4 5 6)
-set(rung_0 config storage dispatch/instruction_set dispatch/call simd_register simd simd_words simd_convert simd_narrow simd_number simd_pairs simd_random simd_silu cache simd_transpose extended operands)
+set(rung_0 config storage dispatch/instruction_set dispatch/call simd_register simd simd_words simd_convert simd_narrow simd_number simd_pairs simd_shift simd_random simd_silu cache simd_transpose extended operands)
 set(rung_1 kernel/values kernel/parameter kernel/row kernel/sums kernel/fold kernel/spans kernel/blocks)
 set(rung_2 check kernel/source kernel/statistic kernel/epilogue kernel/sink kernel/parameter_gradient)
 set(rung_3 kernel/writer kernel/measure kernel/gradient_means kernel/forward kernel/backward kernel/first_columns kernel/quantize kernel/mapped kernel/residual_sum kernel/residual_add kernel/dropout kernel/factors kernel/branch kernel/from_output kernel/gathered kernel/gate kernel/gated kernel/two_norms kernel/double_backward kernel/rotary kernel/rotated kernel/unrotated kernel/partial kernel/merged)

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <simdnorm/simd_register.hpp>
+#include <simdnorm/simd_shift.hpp>
 
 #include "support/four_numbers.hpp"
 #include "support/guard_pages.hpp"
@@ -112,6 +113,22 @@ TYPED_TEST(Vectors, KeepClearsTheOthers) {
   }
   simd::store(simd::All{}, out.data(), simd::keep(simd::All{}, V::broadcast(T(3))));
   for (T value : out) EXPECT_EQ(value, T(3));
+}
+
+// Those that are not among the last are NaN: they leave nothing behind.
+TYPED_TEST(Vectors, LastAsFirst) {
+  using T = typename TestFixture::Scalar;
+  using V = typename TestFixture::Vector;
+  constexpr int width = TestFixture::lanes;
+  for (int count = 1; count <= width; ++count) {
+    T values[width], out[width];
+    for (int i = 0; i < width; ++i)
+      values[i] = i < width - count ? std::numeric_limits<T>::quiet_NaN() : static_cast<T>(i + 1);
+    simd::store(simd::All{}, out,
+                simd::last_as_first(simd::First{count}, simd::load<V>(simd::All{}, values)));
+    for (int i = 0; i < width; ++i)
+      EXPECT_EQ(bits_of(out[i]), bits_of(i < count ? values[width - count + i] : T(0)));
+  }
 }
 
 TYPED_TEST(Vectors, CanonicalMakesEveryNanTheQuietOneAndKeepsNumbers) {

@@ -6,35 +6,33 @@
 
 #include "../kernel/measure.hpp"
 #include "../kernel/residual_sum.hpp"
+#include "../simd_shift.hpp"
 #include "expression.hpp"
 
 namespace simdnorm {
 
 /// Rows that are computed, as a term and an argument of a call: `places` says where they would lie without gaps, with `begin`
-/// elements before, of `end` in all. Leaves: Strided of what goes into them element by element, whose data may be nullptr.
+/// elements before. Leaves: Strided of what goes into them element by element, whose data may be nullptr.
 template <class Elements, class... Leaves> struct ComputedRows {
   using Scalar = typename Elements::Scalar;
   using Stored = typename StoredAs<Scalar>::type;
   Elements elements;
   Strided<const Stored> places;  // its data is nullptr
-  Index begin, end;
+  Index begin;
   std::tuple<Leaves...> leaves;
 
   template <class Block>
   SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<simd::All> at) const {
-    using V = typename Block::Vector;
-    return load_whole<V>(simd::All{}, begin + block.offset(places, at), 0);
+    return load_whole<typename Block::Vector>(begin + block.offset(places, at));
   }
-  /// Few lanes take packets too, so that an element's bits do not depend on who asks: with those of the next row, or, where there is
-  /// none, or a packet cannot hold them, with those before in the row.
+  /// Few lanes take packets too, which begin before them in the row, so that an element's bits do not depend on who asks.
   template <class Block>
   SIMDNORM_INLINE typename Block::Vector load(const Block& block, At<simd::First> at) const {
     using V = typename Block::Vector;
-    const Index i = begin + block.offset(places, at);
-    if constexpr (by_packets<V> && Elements::is_linear) {
-      if (i + V::width <= end) return simd::keep(at.lanes, load_whole<V>(simd::All{}, i, 0));
-    }
-    return load_first<V>(*this, at.lanes, i, Block::across ? at.row : at.column);
+    const Index i = begin + block.offset(places, at), before = Block::across ? at.row : at.column;
+    const int others = V::width - at.lanes.count;
+    if (by_packets<V> && others <= before) return simd::last_as_first(at.lanes, load_whole<V>(i - others));
+    return load_one_by_one<V>(*this, at.lanes.count, i);
   }
   template <class Block, class Lanes, class Ahead>
   SIMDNORM_INLINE void fetch(const Block& block, At<Lanes> at, Ahead ahead) const {
@@ -48,8 +46,7 @@ template <class Elements, class... Leaves> struct ComputedRows {
  private:
   template <class V>
   static constexpr bool by_packets = Elements::packet_size > 1 && V::width % Elements::packet_size == 0;
-  /// The elements from i on, of which the first that is wanted is `first` further.
-  template <class V, class Lanes> SIMDNORM_INLINE V load_whole(Lanes lanes, Index i, int first) const {
+  template <class V> SIMDNORM_INLINE V load_whole(Index i) const {
     alignas(64) Scalar numbers[static_cast<std::size_t>(V::width)];
     if constexpr (by_packets<V>) {
       constexpr int size = Elements::packet_size;
@@ -64,24 +61,20 @@ template <class Elements, class... Leaves> struct ComputedRows {
     } else {
       for (int k = 0; k < V::width; ++k) numbers[k] = elements.one(i + k);
     }
-    return as_vector<V>(lanes, numbers, first);
+    return as_vector<V>(numbers);
   }
-  template <class V>
-  static SIMDNORM_NOINLINE V load_first(ComputedRows rows, simd::First lanes, Index i, Index before) {
-    const int others = V::width - lanes.count;
-    if (by_packets<V> && others <= before) return rows.load_whole<V>(lanes, i - others, others);
+  template <class V> static SIMDNORM_NOINLINE V load_one_by_one(ComputedRows rows, int count, Index i) {
     alignas(64) Scalar numbers[static_cast<std::size_t>(V::width)] = {};
-    for (int k = 0; k < lanes.count; ++k) numbers[k] = rows.elements.one(i + k);
-    return as_vector<V>(lanes, numbers, 0);
+    for (int k = 0; k < count; ++k) numbers[k] = rows.elements.one(i + k);
+    return as_vector<V>(numbers);
   }
-  template <class V, class Lanes>
-  static SIMDNORM_INLINE V as_vector(Lanes lanes, const Scalar* numbers, int first) {
+  template <class V> static SIMDNORM_INLINE V as_vector(const Scalar* numbers) {
     if constexpr (std::is_same_v<Scalar, Stored>) {
-      return simd::as_rounded(simd::load<V>(lanes, numbers + first));
+      return simd::as_rounded(simd::load<V>(simd::All{}, numbers));
     } else {
       Stored stored[static_cast<std::size_t>(V::width)];
       std::memcpy(static_cast<void*>(stored), static_cast<const void*>(numbers), sizeof stored);
-      return simd::load<V>(lanes, static_cast<const Stored*>(stored) + first);
+      return simd::load<V>(simd::All{}, static_cast<const Stored*>(stored));
     }
   }
 };
@@ -106,7 +99,7 @@ template <class U> Strided<U> leaf_from(RowShape shape, const Strided<U>& leaf, 
 template <class E, class... L>
 ComputedRows<E, L...> rows_from(RowShape shape, const ComputedRows<E, L...>& rows, Index row) {
   const auto leaves_from = [&](const auto&... leaf) { return std::tuple(leaf_from(shape, leaf, row)...); };
-  return {rows.elements, rows.places, rows.begin + row / shape.after * rows.places.outer, rows.end,
+  return {rows.elements, rows.places, rows.begin + row / shape.after * rows.places.outer,
           std::apply(leaves_from, rows.leaves)};
 }
 /// What else an expression reads than its leaves is not known.
@@ -136,17 +129,16 @@ template <class X> class ExpressionRows {
     return leaves_of(x, [&](const auto& leaf) { return rows_of_leaf<X>(leaf, strides); });
   }
   template <class... L> ComputedRows<Elements, L...> rows_with(const std::tuple<L...>& leaves) const {
-    return {owner_.elements(), {nullptr, strides_.outer, strides_.column}, 0, size_, leaves};
+    return {owner_.elements(), {nullptr, strides_.outer, strides_.column}, 0, leaves};
   }
 
   typename Elements::Owner owner_;
   RowStrides strides_;
-  Index size_;
   decltype(leaves(std::declval<const X&>(), {})) leaves_;
 
  public:
   ExpressionRows(const X& x, RowStrides strides)
-      : owner_(x), strides_(strides), size_(layout_of(x).elements()), leaves_(leaves(x, strides)) {}
+      : owner_(x), strides_(strides), leaves_(leaves(x, strides)) {}
   auto rows() const { return rows_with(leaves_); }
 };
 template <class X> struct ElementOf<ExpressionRows<X>> { using type = stored_t<X>; };

@@ -22,7 +22,6 @@ template <class X> class TensorElements {
  public:
   using Scalar = std::remove_const_t<typename X::Scalar>;
   static constexpr int packet_size = Evaluator::PacketAccess ? packet_size_of<Scalar> : 1;
-  static constexpr bool is_linear = true;  // a packet may begin anywhere
 
   /// What computes the elements, while it lives. What Eigen must evaluate as a whole, a product for example, it evaluates
   /// at once.
@@ -48,6 +47,7 @@ template <class X> class TensorElements {
 template <class X> class MatrixElements {
   using Evaluator = Eigen::internal::evaluator<X>;
   static constexpr unsigned flags = Evaluator::Flags;
+  static constexpr bool is_linear = (flags & Eigen::LinearAccessBit) != 0;
   const Evaluator& evaluator_;
   Index inner_;
 
@@ -59,7 +59,6 @@ template <class X> class MatrixElements {
  public:
   using Scalar = std::remove_const_t<typename X::Scalar>;
   static constexpr int packet_size = (flags & Eigen::PacketAccessBit) != 0 ? packet_size_of<Scalar> : 1;
-  static constexpr bool is_linear = (flags & Eigen::LinearAccessBit) != 0;
 
   class Owner {
    public:
