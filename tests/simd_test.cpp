@@ -121,7 +121,7 @@ TYPED_TEST(Vectors, LastAsFirst) {
   using V = typename TestFixture::Vector;
   constexpr int width = TestFixture::lanes;
   for (int count = 1; count <= width; ++count) {
-    T values[width], out[width];
+    T values[static_cast<std::size_t>(width)], out[static_cast<std::size_t>(width)];
     for (int i = 0; i < width; ++i)
       values[i] = i < width - count ? std::numeric_limits<T>::quiet_NaN() : static_cast<T>(i + 1);
     simd::store(simd::All{}, out,
