@@ -112,7 +112,7 @@ void check_sums(const Block& block, Index hidden, const Strided<const T>& rows) 
     for (int r = 0; r < count; r += V::width) {
       Extended<T, V> sum[1];
       sums.load(r, count, sum);
-      double got[2][16], wanted[2][16];
+      double got[2][16] = {}, wanted[2][16] = {};  // of float one word
       to_words(sum[0], got[0], got[1]);
       to_words(expected[static_cast<std::size_t>(r / V::width)], wanted[0], wanted[1]);
       for (int i = 0; i < std::min<int>(V::width, count - r); ++i) {
