@@ -4,7 +4,7 @@
 #   each vector, as g++ leaves it where something in between is always inlined.
 #   On x86 each that is to fetch rows ahead (FetchedRows, FetchedAsRead) does so: g++ takes away a call that does nothing else, if
 #   it comes to it before it has inlined it.
-#   There none, of contiguous rows, copies by a wide load, where it begins, what it has just stored in parts: the load would have to
+#   There none of those that loop over contiguous rows copies by a wide load, where it begins, what it has just stored in parts: the load would have to
 #   wait until the stores have left the processor's queue, some twenty cycles for each call. (Not of a sink with a
 #   DropoutMask, of more than two cache lines: it is copied twice at -O1, but not at -O2.)
 # Ends with 77 without nm and objdump.
@@ -46,7 +46,7 @@ for program; do
     /\tprefetch/ { fetches = 1 }
     END { tell(); print count + 0 " of them fetch"; exit !count || faults > 0 }' "$scratch/code" ||
     fault "$program: kernels that do not fetch"
-  awk -v kernels="^[0-9a-f]+ <([^(<]* )?simdnorm::($kernels)<" '
+  awk -v kernels="^[0-9a-f]+ <([^(<]* )?simdnorm::(normalize|differentiate|sum_about_zero|sum_gradients|copy|compute)<" '
     function bytes(op, operands) {
       if (operands ~ /%zmm/) return 64
       if (operands ~ /%ymm/) return 32
