@@ -4,9 +4,9 @@
 #   each vector, as g++ leaves it where something in between is always inlined.
 #   On x86 each that is to fetch rows ahead (FetchedRows, FetchedAsRead) does so: g++ takes away a call that does nothing else, if
 #   it comes to it before it has inlined it.
-#   There none of those that loop over contiguous rows copies by a wide load, where it begins, what it has just stored in parts: the load would have to
-#   wait until the stores have left the processor's queue, some twenty cycles for each call. (Not of a sink with a
-#   DropoutMask, of more than two cache lines: it is copied twice at -O1, but not at -O2.)
+#   There none of those that loop over contiguous rows copies by a wide load, where it begins, what it has just stored in parts: the
+#   load would have to wait until the stores have left the processor's queue, some twenty cycles for each call. (Not of a sink with
+#   a DropoutMask, of more than two cache lines: it is copied twice at -O1, but not at -O2.)
 # Ends with 77 without nm and objdump.
 set -eu
 headers=$1
