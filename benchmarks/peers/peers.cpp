@@ -15,6 +15,7 @@
 
 #include "../support/candidates.hpp"
 #include "../support/machine.hpp"
+#include "loops.hpp"
 #include "moves.hpp"
 #include "results.hpp"
 
@@ -113,7 +114,7 @@ std::vector<Shape> shapes_of(const std::string& text) {
 struct Contender {
   std::string name;
   std::function<Call(const View&)> prepare;
-  bool is_norm = true;  // memcpy and moves are none, and are not checked
+  bool is_norm = true;  // memcpy, moves and loops are none, and are not checked
   bool rounds_everywhere = false;
 };
 
@@ -205,6 +206,8 @@ std::vector<Contender> contenders(const Operation& o) {
   };
   add_moves("moves", std::false_type{});
   add_moves("moves (past caches)", std::true_type{});
+  if (peer_threads() == 1 && o.type == Type::float32 && o.pass != Pass::residual)
+    list.push_back({"loops", [o](const View& v) { return loops(v, o.norm, o.pass); }, false});
   if (peer_threads() == 1) {
     for (const Candidate& candidate : baselines(o)) {
       if (candidate.name == "naive" || candidate.name == "eigen_array") add(candidate, true);

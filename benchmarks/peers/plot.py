@@ -25,7 +25,9 @@ COLORS = {"simdnorm": "#D55E00", "torch": "#CC79A7", "oneDNN": "#3A8FC7", "ONNX 
           "eigen_array": "#B08A00", "naive": GREY}
 OTHER_COLORS = ["#7F6FD0", "#A0522D", "#4FA3A5"]  # of libraries that come later
 MARKERS = {"simdnorm": "o", "torch": "s", "oneDNN": "^", "ONNX Runtime": "D", "eigen_array": "v", "naive": "x"}
-FLOOR = ("moves", "moves (past caches)")  # nothing but the bytes moved, in one way and the other
+# Nothing but the bytes moved, in one way and the other; nothing but simdnorm's innermost loops.
+FLOORS = {"bytes moved": ("moves", "moves (past caches)"), "simdnorm's loops": ("loops",)}
+FLOOR = [candidate for ways in FLOORS.values() for candidate in ways]
 SHORT_ROWS = 256  # below, rows stand by themselves: they are another problem of the same size
 TITLES = {"layer_norm_forward": "LayerNorm forward", "layer_norm_backward": "LayerNorm backward",
           "rms_norm_forward": "RMSNorm forward", "rms_norm_backward": "RMSNorm backward",
@@ -92,15 +94,16 @@ def places(rows):
             for size, hidden in shapes}
 
 
-def draw_floor(ax, rows, place):
-    """The faster way to move the bytes, at each shape; a CSV of an older program has none."""
-    least = {}
-    for row in rows:
-        if row["candidate"] in FLOOR:
-            size, time = place[int(row["bytes_moved"]), int(row["hidden"])], float(row["x_memcpy"])
-            least[size] = min(time, least.get(size, time))
-    if least:
-        ax.plot(*zip(*sorted(least.items())), color=GREY, linewidth=1.2, linestyle=(0, (4, 2)), label="bytes moved")
+def draw_floors(ax, rows, place):
+    """The fastest way of each floor, at each shape; some operations have but one, and a CSV of an older program none."""
+    for (floor, ways), line in zip(FLOORS.items(), ((0, (4, 2)), (0, (1, 1)))):
+        least = {}
+        for row in rows:
+            if row["candidate"] in ways:
+                size, time = place[int(row["bytes_moved"]), int(row["hidden"])], float(row["x_memcpy"])
+                least[size] = min(time, least.get(size, time))
+        if least:
+            ax.plot(*zip(*sorted(least.items())), color=GREY, linewidth=1.2, linestyle=line, label=floor)
 
 
 def draw_times(rows, operation, threads, out):
@@ -108,7 +111,7 @@ def draw_times(rows, operation, threads, out):
     figure, ax = axes(f"{TITLES.get(operation, operation)}, {kind}, {threads} thread{'s' * (threads != '1')}",
                       "bytes that must move", "time ÷ memcpy's")
     place = places(rows)
-    draw_floor(ax, rows, place)
+    draw_floors(ax, rows, place)
     seen = []
     for candidate in dict.fromkeys(row["candidate"] for row in rows):
         if candidate == "memcpy" or candidate in FLOOR:

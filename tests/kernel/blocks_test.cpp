@@ -57,30 +57,61 @@ TEST(Blocks, OfContiguousRowsFitTheCaches) {
   }
 }
 
-// The rows of blocks of 8, or of up to 16 that are measured as one; a task's own alone, whatever comes before and after.
+// First rows and numbers of rows of what is measured as one, so many rows at once; a task's own alone, whatever comes before and after.
 template <class Blocks>
-std::vector<std::pair<Index, int>> measured(const Blocks& blocks, Index first, Index last,
-                                            bool in_pairs = true) {
+std::vector<std::pair<Index, int>> measured(const Blocks& blocks, Index first, Index last, Index at_once) {
   std::vector<std::pair<Index, int>> rows;
-  blocks.each_measured(first, last, in_pairs,
+  blocks.each_measured(first, last, at_once,
                        [&](const auto& block) { rows.emplace_back(block.first_row, block.count()); });
   return rows;
 }
-TEST(Blocks, OfShortRowsAreMeasuredInPairs) {
+TEST(Blocks, AreMeasuredInOtherNumbersOfRows) {
   using Rows = std::vector<std::pair<Index, int>>;
-  const BlocksAlong<float> shorter({45, 128}), longer({45, 129});
-  EXPECT_EQ(shorter.rows_per_block(), 8);
-  EXPECT_EQ(shorter.rows_measured(), 16);
-  EXPECT_EQ(measured(shorter, 0, shorter.count()), (Rows{{0, 16}, {16, 16}, {32, 13}}));
-  EXPECT_EQ(measured(shorter, 1, 4), (Rows{{8, 16}, {24, 8}}));
-  EXPECT_EQ(measured(shorter, 1, 4, false), (Rows{{8, 8}, {16, 8}, {24, 8}}));
-  EXPECT_EQ(longer.rows_measured(), 8);
-  EXPECT_EQ(measured(longer, 1, 3), (Rows{{8, 8}, {16, 8}}));
-  EXPECT_EQ(BlocksAlong<double>({45, 64}).rows_measured(), 16);
-  EXPECT_EQ(BlocksAlong<double>({45, 65}).rows_measured(), 8);
-  EXPECT_EQ(BlocksAlong<float>({45, 1000}).rows_measured(), 4);
+  const BlocksAlong<float> of_8({45, 128}), of_4({11, 1000});
+  EXPECT_EQ(measured(of_8, 0, of_8.count(), 16), (Rows{{0, 16}, {16, 16}, {32, 13}}));
+  EXPECT_EQ(measured(of_8, 1, 4, 16), (Rows{{8, 16}, {24, 8}}));
+  EXPECT_EQ(measured(of_8, 1, 3, 8), (Rows{{8, 8}, {16, 8}}));
+  EXPECT_EQ(measured(of_8, 1, 2, 4), (Rows{{8, 4}, {12, 4}}));
+  EXPECT_EQ(measured(of_4, 0, 2, 8), (Rows{{0, 8}}));
+  EXPECT_EQ(measured(of_4, 1, 3, 2), (Rows{{4, 2}, {6, 2}, {8, 2}, {10, 1}}));
+  EXPECT_EQ(measured(of_4, 2, 3, 1), (Rows{{8, 1}, {9, 1}, {10, 1}}));
   const BlocksAcross<float> beside({130, 7, 130});
-  EXPECT_EQ(measured(beside, 0, beside.count()), (Rows{{0, 64}, {64, 64}, {128, 2}}));
+  EXPECT_EQ(measured(beside, 0, beside.count(), 2), (Rows{{0, 64}, {64, 64}, {128, 2}}));
+}
+
+// As many rows as there is room for what is read of them, a power of two, but no fewer than are mapped at once.
+TEST(Blocks, MeasureAsManyRowsAsStayInTheCache) {
+  const auto rows_of = [](auto type, Index hidden, Index at_once, bool in_pairs = false) {
+    return typename decltype(type)::type({45, hidden}).rows_measured(at_once, 1 << 14, in_pairs);
+  };
+  const TypeOf<BlocksAlong<float>> floats;
+  EXPECT_EQ(rows_of(floats, 1, 1), 8);
+  EXPECT_EQ(rows_of(floats, 512, 1), 8);
+  EXPECT_EQ(rows_of(floats, 513, 1), 4);
+  EXPECT_EQ(rows_of(floats, 1024, 1), 4);
+  EXPECT_EQ(rows_of(floats, 1025, 1), 2);
+  EXPECT_EQ(rows_of(floats, 2049, 1), 1);
+  EXPECT_EQ(rows_of(floats, 2049, 2), 2);
+  EXPECT_EQ(rows_of(floats, Index(1) << 40, 2), 2);
+  EXPECT_EQ(rows_of(floats, 128, 2, true), 16);
+  EXPECT_EQ(rows_of(floats, 129, 2, true), 8);
+  const TypeOf<BlocksAlong<double>> doubles;
+  EXPECT_EQ(rows_of(doubles, 64, 2, true), 16);
+  EXPECT_EQ(rows_of(doubles, 65, 2, true), 8);
+  EXPECT_EQ(rows_of(doubles, 513, 2), 2);
+  const TypeOf<BlocksAlong<float, simd::DefaultArch, 12>> of_sums;
+  EXPECT_EQ(rows_of(of_sums, 170, 2), 8);
+  EXPECT_EQ(rows_of(of_sums, 171, 2), 4);
+  EXPECT_EQ(rows_of(TypeOf<BlocksAcross<float>>{}, 1 << 20, 2), 64);
+}
+
+// What is read of a column, of which no operand may be known.
+TEST(Blocks, KnowWhatIsReadOfAColumn) {
+  EXPECT_EQ((bytes_of_column<std::tuple<Strided<const float>, Strided<const double>>>), 12u);
+  EXPECT_EQ((bytes_of_column<std::tuple<Strided<const BFloat16>>>), 2u);
+  EXPECT_EQ((bytes_of_column<std::tuple<Strided<const BFloat16>, Strided<const BFloat16>, Strided<float>>>),
+            8u);
+  EXPECT_EQ(bytes_of_column<std::tuple<>>, sizeof(float));
 }
 
 TEST(Blocks, OfRowsSideBySide) {

@@ -98,9 +98,10 @@ Index backward(RowShape shape, const Statistic& statistic, const Dy& dy, const X
   const Blocks blocks(shape);
   const Index per_task = gradient.blocks_per_task(blocks);
   const TasksOrSpans threads(executor, hidden, task_count(blocks, per_task));
+  const Index measured = rows_measured<Writer>(blocks);
   return in_tasks(blocks, per_task, threads, [&](Index task, Index first_block, Index last_block) {
     auto totals = gradient.begin(task);
-    blocks.each(first_block, last_block, [&](const auto& block) {
+    blocks.each_measured(first_block, last_block, measured, [&](const auto& block) {
       const RowMoments<T>* of_block = moments + block.first_row;
       typename Statistic::Means means[std::decay_t<decltype(block)>::capacity];
       with_block(block, dy, [&](const auto& dy_of_block) {
@@ -216,7 +217,7 @@ void backward_summing(RowShape shape, RowShape of_call, const Statistic& statist
     if (!options.accumulate) (sums.clear(shape.hidden), ...);
     return;
   }
-  with_blocks<T>(shape, std::tuple_cat(read, operands_of(dx)), [&](auto type_of_blocks) {
+  with_blocks<T>(shape, read, operands_of(dx), [&](auto type_of_blocks) {
     using Blocks = typename decltype(type_of_blocks)::type;
     with_sink<2, Blocks>(of_call, read, dx, [&](const auto& dx_rows, const auto& writer) {
       if ((... && (sums.sums == nullptr))) {

@@ -73,10 +73,11 @@ void each_part(Index count, Index elements, const Executor& executor, const F& f
 /// A type as an argument.
 template <class T> struct TypeOf { using type = T; };
 
-/// Contiguous rows, in blocks of 8 that stay in the first-level cache, else of 4 or 2 that stay in the second; the last
-/// block may have fewer. Of short rows in the caches, two blocks are measured as one: what follows from the sums of a vector of rows
-/// takes long, and that of another need not wait for it. (From memory this is slower: benchmarks/README.md.)
-template <class T, class Arch = simd::DefaultArch> class BlocksAlong {
+/// Contiguous rows, in blocks of 8, or of 4 or 2 long ones, of which tasks and segments are made. As many of them are measured as one as
+/// stay in the first-level cache until they are read again, `Bytes` of each column in all; of short rows in the caches two blocks: what
+/// follows from the sums of a vector of rows takes long, and that of another need not wait for it. (From memory this is slower:
+/// benchmarks/README.md.)
+template <class T, class Arch = simd::DefaultArch, std::size_t Bytes = sizeof(T)> class BlocksAlong {
  public:
   using Scalar = T;
   using Architecture = Arch;
@@ -84,34 +85,36 @@ template <class T, class Arch = simd::DefaultArch> class BlocksAlong {
   explicit BlocksAlong(RowShape shape) : shape_(shape) {
     const Index bytes_per_row = shape.hidden * static_cast<Index>(sizeof(T));
     if (bytes_per_row > 1536) log2_rows_ = bytes_per_row > 65536 ? 1 : 2;
-    if (bytes_per_row <= 512) log2_measured_ = 1;
   }
   Index rows_per_block() const { return Index(1) << log2_rows_; }
-  Index rows_measured() const { return rows_per_block() << log2_measured_; }  // as one
+  /// How many rows are measured as one, at least as many as are mapped at once, of which so much may be read.
+  Index rows_measured(Index mapped_at_once, Index bytes, bool in_pairs) const {
+    constexpr Index most = BlockAlong<T, Arch>::capacity,
+                    longest_in_pairs = 512 / static_cast<Index>(sizeof(T));
+    const Index bytes_per_row = shape_.hidden * static_cast<Index>(Bytes);
+    Index rows = in_pairs && shape_.hidden <= longest_in_pairs ? most : most / 2;
+    while (rows > mapped_at_once && rows * bytes_per_row > bytes) rows /= 2;
+    return rows;
+  }
   Index count() const { return (shape_.rows + rows_per_block() - 1) >> log2_rows_; }
   Index elements() const { return shape_.hidden << log2_rows_; }  // of one block
   Index per_task() const { return blocks_per_task_of(elements()); }
 
   /// Calls f(block) for the blocks [first, last) that exist.
   template <class F> SIMDNORM_INLINE void each(Index first, Index last, const F& f) const {
-    each(first, last, rows_per_block(), f);
+    each_measured(first, last, rows_per_block(), f);
   }
-  /// The same of blocks that are measured, of short rows two as one where that is asked for.
+  /// The same of their rows, so many as one.
   template <class F>
-  SIMDNORM_INLINE void each_measured(Index first, Index last, bool in_pairs, const F& f) const {
-    each(first, last, in_pairs ? rows_measured() : rows_per_block(), f);
+  SIMDNORM_INLINE void each_measured(Index first, Index last, Index rows, const F& f) const {
+    const Index last_row = std::min(rows_per_block() * last, shape_.rows);
+    for (Index row = rows_per_block() * first; row < last_row; row += rows)
+      f(BlockAlong<T, Arch>{row, static_cast<int>(std::min(rows, last_row - row))});
   }
 
  private:
-  template <class F> SIMDNORM_INLINE void each(Index first, Index last, Index step, const F& f) const {
-    const Index last_row = std::min(rows_per_block() * last, shape_.rows);
-    for (Index row = rows_per_block() * first; row < last_row; row += step)
-      f(BlockAlong<T, Arch>{row, static_cast<int>(std::min(step, last_row - row))});
-  }
-
   RowShape shape_;
-  int log2_rows_ = 3, log2_measured_ = 0;
-  static_assert(BlockAlong<T, Arch>::capacity == 1 << (3 + 1));
+  int log2_rows_ = 3;
 };
 
 /// Rows that lie side by side, in blocks of up to 256 bytes of each column.
@@ -135,8 +138,11 @@ template <class T, class Arch = simd::DefaultArch> class BlocksAcross {
       f(RowsAcross<T, Arch>{item * shape_.after + beside, item, beside, static_cast<int>(rows)});
     }
   }
+  static Index rows_measured(Index /*mapped_at_once*/, Index /*bytes*/, bool /*in_pairs*/) {
+    return rows_per_block();
+  }
   template <class F>
-  SIMDNORM_INLINE void each_measured(Index first, Index last, bool /*in_pairs*/, const F& f) const {
+  SIMDNORM_INLINE void each_measured(Index first, Index last, Index /*rows*/, const F& f) const {
     each(first, last, f);
   }
 
@@ -145,12 +151,18 @@ template <class T, class Arch = simd::DefaultArch> class BlocksAcross {
   Index per_item_;
 };
 
-/// run(TypeOf<blocks>) with the blocks that fit how all operands lie in memory.
-template <class T, class Operands, class Run>
-void with_blocks(RowShape shape, const Operands& operands, const Run& run) {
+/// Bytes of a column of all operands; of none, as of rows that are computed, those of a float.
+template <class Operands> inline constexpr std::size_t bytes_of_column = sizeof(float);
+template <class X, class... More>
+inline constexpr std::size_t bytes_of_column<std::tuple<Strided<X>, Strided<More>...>> = (sizeof(X) + ... +
+                                                                                          sizeof(More));
+
+/// run(TypeOf<blocks>) with the blocks that fit how all operands lie in memory, those that are read and others.
+template <class T, class Read, class Others, class Run>
+void with_blocks(RowShape shape, const Read& read, const Others& others, const Run& run) {
   const auto contiguous = [](const auto&... rows) { return ((rows.column == 1) && ...); };
-  if (shape.after == 1 && std::apply(contiguous, operands)) {
-    run(TypeOf<BlocksAlong<T>>{});
+  if (shape.after == 1 && std::apply(contiguous, std::tuple_cat(read, others))) {
+    run(TypeOf<BlocksAlong<T, simd::DefaultArch, bytes_of_column<Read>>>{});
   } else {
     run(TypeOf<BlocksAcross<T>>{});
   }

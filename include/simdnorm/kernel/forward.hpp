@@ -61,8 +61,9 @@ SIMDNORM_INLINE void forward(RowShape shape, const Source& source, const Statist
   const Blocks blocks(shape);
   const Index per_task = blocks.per_task();
   const TasksOrSpans threads(executor, hidden, task_count(blocks, per_task));
+  const Index measured = rows_measured<Writer>(blocks, writer.pairs_blocks);
   in_tasks(blocks, per_task, threads, [&](Index /*task*/, Index first_block, Index last_block) {
-    blocks.each_measured(first_block, last_block, writer.pairs_blocks, [&](const auto& block) {
+    blocks.each_measured(first_block, last_block, measured, [&](const auto& block) {
       RowMoments<T> moments[std::decay_t<decltype(block)>::capacity];
       measure(block, folded_by(writer, source), statistic, threads.spans, moments);
       kept.store(block, moments);
@@ -97,7 +98,7 @@ void forward_part(RowShape shape, RowShape of_call, const X& x_of_call, const St
   if (shape.rows == 0) return;
   const auto& x = kept_in<T>(x_of_call, y);
   const auto read = operands_of(x);
-  with_blocks<T>(shape, std::tuple_cat(read, operands_of(y)), [&](auto type_of_blocks) {
+  with_blocks<T>(shape, read, operands_of(y), [&](auto type_of_blocks) {
     using Blocks = typename decltype(type_of_blocks)::type;
     with_sink<1, Blocks>(of_call, read, y, [&](const auto& sink, const auto& writer) SIMDNORM_INLINE_LAMBDA {
       forward<Blocks>(shape, source_of<T>(x), statistic, epilogue, sink, writer, MomentsSink<T>{moments},

@@ -169,7 +169,7 @@ void measure_part(RowShape shape, const X& x, const Statistic& statistic, Partia
   if (shape.rows == 0) return;
   const Index hidden = shape.hidden;
   const auto source = source_of<T>(x);
-  with_blocks<T>(shape, operands_of(x), [&](auto type_of_blocks) {
+  with_blocks<T>(shape, operands_of(x), std::tuple(), [&](auto type_of_blocks) {
     const typename decltype(type_of_blocks)::type blocks(shape);
     const TasksOrSpans threads(executor, hidden, task_count(blocks, blocks.per_task()));
     in_tasks(blocks, blocks.per_task(), threads, [&](Index /*task*/, Index first_block, Index last_block) {
@@ -210,7 +210,7 @@ void sum_part(RowShape shape, const Strided<const Dy>& dy, const Strided<const X
   const LoadedRows<Dy> dy_rows{dy};
   const LoadedRows<X> x_rows{x};
   const auto scale = Casting::gradient_scale(gamma);
-  with_blocks<T>(shape, std::tuple_cat(operands_of(dy), operands_of(x)), [&](auto type_of_blocks) {
+  with_blocks<T>(shape, operands_of(dy), operands_of(x), [&](auto type_of_blocks) {
     const typename decltype(type_of_blocks)::type blocks(shape);
     const TasksOrSpans threads(executor, hidden, task_count(blocks, blocks.per_task()));
     in_tasks(blocks, blocks.per_task(), threads, [&](Index /*task*/, Index first_block, Index last_block) {

@@ -5,8 +5,8 @@
 // share(rows, span, hidden, sink) is what one thread writes of them, no vector of which reaches into what another does. Its
 // write(rows, columns, sink, map) calls map(columns, part, read) for parts of them: `part` is the sink for these, and
 // read(source) the source. What is folded before that is folded_by(writer, source).
-// pairs_blocks: whether two blocks of short rows are measured as one. end() comes after the last row that a thread writes. rarely()
-// is the writer for rows that need care, one by one.
+// pairs_blocks: whether two blocks of short rows are measured as one (rows_measured). end() comes after the last row that a thread
+// writes. rarely() is the writer for rows that need care, one by one.
 #pragma once
 
 #include <algorithm>
@@ -20,6 +20,10 @@
 #include "spans.hpp"
 
 namespace simdnorm {
+
+/// How far on is fetched as rows are folded that follow one another without gaps, in bytes of all that is read together. Of others
+/// it is the same place of the row that comes `after_gaps` on.
+inline constexpr Index fetched_as_folded = 8192;
 
 /// All columns at once.
 struct DirectWriter {
@@ -141,6 +145,17 @@ struct FetchingWriter {
   static DirectWriter rarely() { return {}; }
 };
 
+/// Bytes that are read again of the rows that are measured as one before such a writer writes them: with what is fetched meanwhile three
+/// quarters of a first-level cache of 32 KiB.
+template <class Writer> inline constexpr Index kept_from_measuring = 24576;
+template <int Rows>
+inline constexpr Index kept_from_measuring<StreamingWriter<Rows>> = 24576 - fetched_as_folded;
+
+/// How many rows these are.
+template <class Writer, class Blocks> Index rows_measured(const Blocks& blocks, bool in_pairs = false) {
+  return blocks.rows_measured(Writer::rows_at_once, kept_from_measuring<Writer>, in_pairs);
+}
+
 /// Writes all columns of some rows, by one thread or by all.
 template <class Writer, class Rows, class Sink, class Map, class Threads>
 SIMDNORM_INLINE void write_spans(const Spans<Threads>& spans, const Writer& writer, const Rows& rows,
@@ -165,9 +180,6 @@ SIMDNORM_INLINE void write_spans(const Spans<Threads>& spans, const Writer& writ
 template <class... X> bool are_beyond_caches(RowShape shape, const std::tuple<Strided<X>...>& /*operands*/) {
   return shape.rows * shape.hidden * static_cast<Index>((sizeof(X) + ...)) > streaming_threshold();
 }
-/// How far on is fetched as rows are folded that follow one another without gaps, in bytes of all that is read together. Of others
-/// it is the same place of the row that comes `after_gaps` on.
-inline constexpr Index fetched_as_folded = 8192;
 template <class... X>
 FetchAhead<1> folded_ahead(Index hidden, Index after_gaps, const std::tuple<Strided<X>...>& read) {
   const bool no_gaps = std::apply([&](const auto&... rows) { return ((rows.outer == hidden) && ...); }, read);
@@ -206,7 +218,7 @@ SIMDNORM_INLINE void with_writer(RowShape shape, const std::tuple<Strided<X>...>
   const bool beyond_caches = are_beyond_caches(shape, std::tuple_cat(read, std::tuple(written)));
   const bool from_memory = beyond_caches && operands_at(written.data, read) == 0;
   if (from_memory && bytes_per_row >= shortest_past_caches && aligned()) {
-    const Index rows_ahead = Blocks(shape).rows_per_block();
+    const Index rows_ahead = rows_measured<StreamingWriter<Rows>>(Blocks(shape));
     const Index after_gaps =
         Rows == 1 ? rows_ahead : 0;  // a backward, which writes rows in turns, gains nothing
     run(StreamingWriter<Rows>{rows_ahead, folded_ahead(shape.hidden, after_gaps, read)});
@@ -264,7 +276,7 @@ void with_lines_of_all(RowShape shape, const Read& read, const Sink& sink, const
       run(LinesOf<Sink, Y>{sink, y}, DirectWriter{});
     }
   } else if (are_beyond_caches(shape, std::tuple_cat(all_read, std::tuple(y)))) {
-    run(sink, FetchingWriter{Blocks(shape).rows_per_block()});
+    run(sink, FetchingWriter{rows_measured<FetchingWriter>(Blocks(shape))});
   } else {
     run(sink, DirectWriter{true});
   }
