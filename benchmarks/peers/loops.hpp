@@ -13,6 +13,10 @@
 
 namespace bench {
 
+/// A number for each row that may be measured as one.
+template <class Number> std::vector<Number> of_rows(const Number& number) {
+  return std::vector<Number>(simdnorm::BlockAlong<float, simdnorm::simd::DefaultArch>::capacity, number);
+}
 /// All rows of an array are its first.
 template <class T> simdnorm::Strided<T> one_row(T* first) { return {first, 0, 1}; }
 
@@ -30,7 +34,7 @@ void each_block(simdnorm::RowShape shape, const Fold& fold, const Map& map) {
 template <class Statistic> Call forward_loops(const View& v) {
   using namespace simdnorm;
   const RowShape shape{v.rows, v.hidden};
-  const std::vector<RowMoments<float>> moments(16, {0.25F, 0, 1, 1});
+  const auto moments = of_rows(RowMoments<float>{0.25F, 0, 1, 1});
   return call([=, x = LoadedRows<float>{one_row(v.x)}, y = StoredRows<float>{one_row(v.y)},
                epilogue = epilogue_of<Statistic, RoundOnce, float>(v.gamma, v.beta)] {
     const Columns columns{0, shape.hidden};
@@ -49,8 +53,8 @@ template <class Statistic> Call forward_loops(const View& v) {
 template <class Statistic> Call backward_loops(const View& v) {
   using namespace simdnorm;
   const RowShape shape{v.rows, v.hidden};
-  const std::vector<RowMoments<float>> moments(16, {0.25F, 0, 1, 1});
-  const std::vector<typename Statistic::Means> means(16, typename Statistic::Means{0.25F, 0.25F});
+  const auto moments = of_rows(RowMoments<float>{0.25F, 0, 1, 1});
+  const auto means = of_rows(typename Statistic::Means{0.25F, 0.25F});
   const auto bytes = static_cast<std::size_t>(gradient_workspace_bytes<float>(shape));
   const std::shared_ptr<double[]> workspace(new double[bytes / sizeof(double)]);
   return call([=, dy = LoadedRows<float>{one_row(v.dy)}, x = LoadedRows<float>{one_row(v.x)},
