@@ -3,7 +3,6 @@
 // or chosen. What reads other memory, and calls more than these loops, cannot take less, as long as it is made of them.
 #pragma once
 
-#include <algorithm>
 #include <memory>
 #include <simdnorm/simdnorm.hpp>
 #include <tuple>
@@ -20,7 +19,7 @@ template <class Number> std::vector<Number> of_rows(const Number& number) {
 /// All rows of an array are its first.
 template <class T> simdnorm::Strided<T> one_row(T* first) { return {first, 0, 1}; }
 
-/// fold(block, moments), then map(rows, number of the first) for each block that a call in the caches would measure as one.
+/// fold(block), then map(rows, number of the first) for each block that a call in the caches would measure as one.
 template <std::size_t ArraysRead, class Fold, class Map>
 void each_block(simdnorm::RowShape shape, const Fold& fold, const Map& map) {
   using namespace simdnorm;

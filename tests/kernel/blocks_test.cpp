@@ -105,6 +105,30 @@ TEST(Blocks, MeasureAsManyRowsAsStayInTheCache) {
   EXPECT_EQ(rows_of(TypeOf<BlocksAcross<float>>{}, 1 << 20, 2), 64);
 }
 
+// The blocks of contiguous rows know what is read of them, not what is written.
+TEST(Blocks, FitHowOperandsLie) {
+  const float* const x = nullptr;
+  float* const y = nullptr;
+  const auto is = [](auto expected, RowShape shape, const auto& read, const auto& others) {
+    bool is_expected = false;
+    with_blocks<float>(shape, read, others, [&](auto blocks) {
+      is_expected = std::is_same_v<decltype(blocks), decltype(expected)>;
+    });
+    return is_expected;
+  };
+  const RowShape shape{45, 7};
+  const std::tuple one(packed(shape, x));
+  const std::tuple written(packed(shape, y));
+  const std::tuple two(packed(shape, x), packed(shape, x));
+  using Arch = simd::DefaultArch;
+  EXPECT_TRUE(is(TypeOf<BlocksAlong<float, Arch, 4>>{}, shape, one, written));
+  EXPECT_TRUE(is(TypeOf<BlocksAlong<float, Arch, 8>>{}, shape, two, written));
+  const TypeOf<BlocksAcross<float>> across;
+  EXPECT_TRUE(is(across, {45, 7, 3}, one, written));
+  EXPECT_TRUE(is(across, shape, std::tuple(Strided<const float>{x, 14, 2}), written));
+  EXPECT_TRUE(is(across, shape, one, std::tuple(Strided<float>{y, 14, 2})));
+}
+
 // What is read of a column, of which no operand may be known.
 TEST(Blocks, KnowWhatIsReadOfAColumn) {
   EXPECT_EQ((bytes_of_column<std::tuple<Strided<const float>, Strided<const double>>>), 12u);

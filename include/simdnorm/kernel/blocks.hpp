@@ -87,7 +87,7 @@ template <class T, class Arch = simd::DefaultArch, std::size_t Bytes = sizeof(T)
     if (bytes_per_row > 1536) log2_rows_ = bytes_per_row > 65536 ? 1 : 2;
   }
   Index rows_per_block() const { return Index(1) << log2_rows_; }
-  /// How many rows are measured as one, at least as many as are mapped at once, of which so much may be read.
+  /// How many rows are measured as one: as many as `bytes` hold of what is read of them, but no fewer than are mapped at once.
   Index rows_measured(Index mapped_at_once, Index bytes, bool in_pairs) const {
     constexpr Index most = BlockAlong<T, Arch>::capacity,
                     longest_in_pairs = 512 / static_cast<Index>(sizeof(T));
